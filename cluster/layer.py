@@ -1,0 +1,175 @@
+"""The cluster layer: machines in, a cluster whose every node is Ready out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_command import remote
+
+from cluster import render
+from cluster.ssh import Access, Host, command
+from settings import Node, Role, Settings
+
+
+@dataclass(frozen=True)
+class ClusterArgs:
+    """hosts: by node name, one for each node of the settings; private_key: of the SSH user."""
+
+    settings: Settings
+    hosts: Mapping[str, Host]
+    api_endpoint: pulumi.Output[str]
+    private_key: pulumi.Output[str]
+
+
+@dataclass(frozen=True)
+class ClusterOutputs:
+    """kubeconfig: secret, for use from outside the VPC; members: what must have joined before
+    workloads are sent."""
+
+    kubeconfig: pulumi.Output[str]
+    api_server: pulumi.Output[str]
+    control_plane: remote.Command
+    members: Sequence[remote.Command]
+
+
+class Cluster(pulumi.ComponentResource):
+    """Prepared hosts -> kubeadm init -> pod network -> one Member a node."""
+
+    def __init__(
+        self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("groundwork:cluster:Cluster", name, None, opts)
+        self._args, settings = args, args.settings
+        self._master = next(n for n in settings.nodes if n.role is Role.CONTROL_PLANE)
+        bastion = args.hosts[settings.access.bastion].public_ip
+        public = args.hosts[self._master.name].public_ip
+        assert bastion is not None and public is not None  # held by the settings' checks
+        self._access = Access(settings.ssh.user, args.private_key, bastion)
+
+        join_key = self._on_master("join-key", render.as_root("join-key"), [])
+        prepared = {
+            node.name: self._prepare(node, None if node is self._master else join_key.stdout)
+            for node in settings.nodes
+        }
+        init = self._init(prepared[self._master.name])
+        network = self._on_master(
+            "cni",
+            render.as_root(
+                "cni", MANIFEST_URL=settings.cluster.cni_manifest, NODE_NAME=self._master.name
+            ),
+            [init],
+        )
+        self._label_master(network)
+        members = [
+            self._member(node, prepared[node.name], network)
+            for node in settings.nodes
+            if node is not self._master
+        ]
+        self.outputs = ClusterOutputs(
+            kubeconfig=pulumi.Output.secret(
+                pulumi.Output.all(init.stdout, public, args.api_endpoint).apply(
+                    lambda v: render.kubeconfig(str(v[0]), str(v[1]), str(v[2]), settings.name)
+                )
+            ),
+            api_server=pulumi.Output.format("https://{0}:6443", public),
+            control_plane=init,
+            members=members,
+        )
+        self.register_outputs({"api_server": self.outputs.api_server})
+
+    def _prepare(self, node: Node, join_key: pulumi.Output[str] | None) -> remote.Command:
+        settings, host = self._args.settings, self._args.hosts[node.name]
+        run = pulumi.Output.from_input(join_key).apply(
+            lambda key: render.prepare(node.name, settings.cluster, settings.ssh.user, key)
+        )
+        return command(
+            f"prepare-{node.name}",
+            self._access.to(host),
+            run,
+            pulumi.ResourceOptions(parent=self),
+            triggers=[host.instance_id],  # another machine is prepared anew
+        )
+
+    def _init(self, prepared: remote.Command) -> remote.Command:
+        settings = self._args.settings
+        configuration = pulumi.Output.all(
+            self._args.api_endpoint, self._provider_id(self._master)
+        ).apply(
+            lambda v: render.init_configuration(
+                self._master, settings.cluster, settings.name, str(v[0]), str(v[1])
+            )
+        )
+        return self._on_master(
+            "init", render.as_root("init"), [prepared], stdin=configuration, secret_output=True
+        )
+
+    def _label_master(self, network: remote.Command) -> remote.Command:
+        """The control plane's own labels; the same script with nothing to join."""
+        labels = " ".join(f"{k}={v}" for k, v in sorted(render.labels(self._master).items()))
+        return self._on_master(
+            "labels",
+            render.as_root("labels", NODE_NAME=self._master.name, LABELS=labels),
+            [network],
+        )
+
+    def _member(
+        self, node: Node, prepared: remote.Command, network: remote.Command
+    ) -> remote.Command:
+        settings, host = self._args.settings, self._args.hosts[node.name]
+        run = pulumi.Output.all(
+            host.private_ip, prepared.stdout, self._args.api_endpoint, self._provider_id(node)
+        ).apply(
+            lambda v: render.member(
+                node, str(v[0]), str(v[1]), settings.ssh.user, f"{v[2]}:6443", str(v[3])
+            )
+        )
+        return self._on_master(
+            f"member-{node.name}",
+            run,
+            [network, prepared],
+            delete=render.as_root("leave", NODE_NAME=node.name),
+            triggers=[host.instance_id],
+            # the old machine leaves before a new one takes its name; when the control plane goes
+            # with the node there is no cluster to leave
+            delete_before_replace=True,
+            deleted_with=network,
+        )
+
+    def _provider_id(self, node: Node) -> pulumi.Output[str]:
+        """As the AWS cloud provider writes it, so that it finds the instance by it."""
+        return pulumi.Output.format(
+            "aws:///{0}/{1}", node.zone, self._args.hosts[node.name].instance_id
+        )
+
+    def _on_master(
+        self,
+        name: str,
+        run: pulumi.Input[str],
+        depends_on: Sequence[pulumi.Resource],
+        *,
+        delete: pulumi.Input[str] | None = None,
+        stdin: pulumi.Input[str] | None = None,
+        triggers: Sequence[pulumi.Input[str]] | None = None,
+        secret_output: bool = False,
+        delete_before_replace: bool = False,
+        deleted_with: pulumi.Resource | None = None,
+    ) -> remote.Command:
+        """A command on the control plane; run anew on another machine."""
+        host = self._args.hosts[self._master.name]
+        return command(
+            name,
+            self._access.to(host),
+            run,
+            pulumi.ResourceOptions(
+                parent=self,
+                depends_on=list(depends_on),
+                delete_before_replace=delete_before_replace or None,
+                deleted_with=deleted_with,
+            ),
+            delete=delete,
+            stdin=stdin,
+            triggers=[host.instance_id] if triggers is None else triggers,
+            secret_output=secret_output,
+        )

@@ -1,0 +1,35 @@
+# kubeadm init, once. Runs as root on the first control-plane node; may be run again.
+# In: stdin: kubeadm's configuration.
+# Out: admin.conf (a secret).
+
+say() { echo "$*" >&2; }
+config=/etc/kubernetes/groundwork-init.yaml
+done_marker=/etc/kubernetes/groundwork-initialized # written last: the only sound "done"
+export KUBECONFIG=/etc/kubernetes/admin.conf
+
+mkdir -p /etc/kubernetes
+cat >"$config"
+if [ ! -f "$done_marker" ]; then
+  if [ -e /etc/kubernetes/manifests/kube-apiserver.yaml ] || [ -d /var/lib/etcd/member ]; then
+    say "an earlier kubeadm init did not finish: resetting"
+    kubeadm reset --force >/var/log/kubeadm-reset.log 2>&1
+    rm -rf /var/lib/etcd/member
+  fi
+  say "kubeadm init"
+  if ! kubeadm init --config "$config" >/var/log/kubeadm-init.log 2>&1; then
+    say "kubeadm init failed; the end of /var/log/kubeadm-init.log:"
+    tail -n 30 /var/log/kubeadm-init.log | sed -E 's/(token |certificate-key |sha256:)[^ ]+/\1***/' >&2
+    exit 1
+  fi
+  touch "$done_marker"
+fi
+
+deadline=$((SECONDS + 300))
+until kubectl get --raw=/readyz >/dev/null 2>&1; do
+  if [ $SECONDS -gt $deadline ]; then
+    say "the API server did not become ready within 5 minutes: $(kubectl get --raw=/readyz 2>&1 | tail -n 1)"
+    exit 1
+  fi
+  sleep 1
+done
+cat "$KUBECONFIG"

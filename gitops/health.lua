@@ -1,0 +1,27 @@
+-- Health of an Application, so that sync waves between child Applications gate: Argo CD has had
+-- no such rule of its own since 1.8 (argo-cd docs/operator-manual/health.md, issue 16870).
+-- Healthy only when the verdict is about the source that the spec names now.
+hs = {}
+hs.status = "Progressing"
+hs.message = "waiting for the first sync"
+if obj.status ~= nil then
+  if obj.status.health ~= nil and obj.status.health.status ~= nil then
+    hs.status = obj.status.health.status
+    hs.message = obj.status.health.message or ""
+  end
+  local sync = obj.status.sync
+  if hs.status == "Healthy" then
+    if sync == nil or sync.status ~= "Synced" then
+      hs.status = "Progressing"
+      hs.message = "waiting to be synced"
+    elseif obj.spec.source ~= nil and sync.comparedTo ~= nil and sync.comparedTo.source ~= nil then
+      local old = sync.comparedTo.source
+      local new = obj.spec.source
+      if old.repoURL ~= new.repoURL or old.path ~= new.path or old.targetRevision ~= new.targetRevision then
+        hs.status = "Progressing"
+        hs.message = "the verdict is about an earlier source"
+      end
+    end
+  end
+end
+return hs

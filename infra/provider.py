@@ -1,0 +1,35 @@
+"""The AWS provider of an environment: its region, its endpoint, the tags of everything."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from settings.models import Aws
+
+# the AWS services that the program calls; a given endpoint stands for each of them
+_SERVICES = ("ec2", "iam", "route53", "sts")
+
+
+def aws_provider(settings: Aws, tags: dict[str, str], opts: pulumi.ResourceOptions) -> aws.Provider:
+    """A provider that tags every resource that can bear tags.
+
+    Credentials come from where AWS's own tools look for them. With `endpoint_url` set nothing
+    but that endpoint is called: the provider's look-ups of account and region are off, which
+    would go to AWS itself (pulumi-aws#2003).
+    """
+    elsewhere = settings.endpoint_url is not None
+    return aws.Provider(
+        "aws",
+        region=settings.region,
+        default_tags=aws.ProviderDefaultTagsArgs(tags=tags),
+        endpoints=[
+            aws.ProviderEndpointArgs(**{service: settings.endpoint_url for service in _SERVICES})
+        ]
+        if elsewhere
+        else None,
+        skip_credentials_validation=elsewhere or None,
+        skip_metadata_api_check=elsewhere or None,
+        skip_requesting_account_id=elsewhere or None,
+        opts=opts,
+    )

@@ -1,0 +1,5 @@
+"""`python -m rehearsal`: the commands behind make."""
+
+from rehearsal.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,256 @@
+"""The rehearsal's commands. One `up` or `down` at a time; Ctrl-C ends cleanly, `up` goes on."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedRandom
+from pathlib import Path
+
+from rehearsal import cloud, status
+from rehearsal.engine import STACK, Engine
+from rehearsal.errors import RehearsalError
+from rehearsal.namespace import OPERATOR, exists, inside, operator_command
+from rehearsal.paths import Paths
+from rehearsal.preflight import check
+from rehearsal.progress import LAYERS, Progress
+from rehearsal.world import World
+from settings import SettingsError, load
+
+_LOCK = Path("/run/groundwork-rehearsal.lock")
+NOT_REHEARSED = (
+    "NetworkPolicies are applied, but the rehearsal's pod network does not enforce them",
+    "security groups, IAM permissions and instance metadata are stored, but not enforced",
+    "Calico: the rehearsal's pod network is a small one of its own, installed the same way",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="rehearsal", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, text) in _COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name == "status":
+            command.add_argument("--json", action="store_true", help="for machines")
+    chosen = parser.parse_args(arguments)
+    paths = Paths()
+    try:
+        return _COMMANDS[chosen.command][0](paths, chosen)
+    except (RehearsalError, SettingsError) as error:
+        print(f"\n{chosen.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nstopped. `make up` goes on from here; `make down` removes everything.",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def up(paths: Paths, _: argparse.Namespace) -> int:
+    """Rehearses the whole program."""
+    with _alone():
+        clock = Clock(paths)
+        check(paths)
+        world, engine = World(paths, clock.say), Engine(paths)
+        world.make_ssh_key()
+        load(paths.checkout, STACK)  # refuses bad settings before anything is built or changed
+        clock.phase("tools and images")
+        world.build()
+        clock.phase("region")
+        world.start()
+        engine.prepare()
+        engine.clear_stale_lock(clock.say)
+        clock.phase("program")
+        progress = engine.run("up", clock.say)
+        engine.save_kubeconfig()
+        world.repository.webhook(f"{engine.output('argocd_url')}/api/webhook", None)
+        clock.phase("applications")
+        found = _settle(engine, world, clock)
+    print(f"\n{found.as_table()}\n")
+    clock.summary(progress)
+    print("\nNot rehearsed:", *(f"  - {line}" for line in NOT_REHEARSED), sep="\n")
+    print("\nLook around: make status · make shell · README.md. Remove: make down.")
+    return 0
+
+
+def _settle(engine: Engine, world: World, clock: Clock, limit_s: float = 900) -> status.Status:
+    """Waits until every Application is Synced and Healthy."""
+    deadline, said = time.monotonic() + limit_s, ""
+    while True:
+        found = status.read(world.binaries["kubectl"], engine.kubeconfig)
+        if found.well:
+            return found
+        waiting = ", ".join(
+            [f"{a.name} ({a.sync}, {a.health})" for a in found.applications if not a.well]
+            + [f"{n.name} (not Ready)" for n in found.nodes if not n.ready]
+        )
+        if time.monotonic() > deadline:
+            raise RehearsalError(f"after {limit_s:.0f} s still waiting for {waiting}")
+        if waiting != said:
+            clock.say(f"  waiting for {waiting or 'the first Application'}")
+            said = waiting
+        time.sleep(1)
+
+
+def show(paths: Paths, chosen: argparse.Namespace) -> int:
+    """Nodes and Applications; exit code 0 only when all are well."""
+    engine = Engine(paths)
+    if not exists(OPERATOR) or not engine.kubeconfig.exists():
+        raise RehearsalError("no rehearsal is running here; run `make up`")
+    found = status.read(paths.tools / "bin" / "kubectl", engine.kubeconfig)
+    print(found.as_json() if chosen.json else found.as_table())
+    return 0 if found.well else 1
+
+
+def preview(paths: Paths, _: argparse.Namespace) -> int:
+    """Previews the program against the rehearsal's cloud; nothing is created in it."""
+    with _alone():
+        clock = Clock(paths)
+        check(paths)
+        world, engine = World(paths, clock.say), Engine(paths)
+        fresh = not world.running()
+        world.make_ssh_key()
+        load(paths.checkout, STACK)
+        world.build()
+        world.start()
+        try:
+            engine.prepare()
+            engine.clear_stale_lock(clock.say)
+            engine.run(
+                "preview", lambda _: None, "--diff" if sys.stdout.isatty() else "--refresh=false"
+            )
+            print((paths.logs / "pulumi-preview.log").read_text())
+        finally:
+            if fresh:
+                world.stop()
+    return 0
+
+
+def down(paths: Paths, _: argparse.Namespace) -> int:
+    """Destroys what the program made, then the rehearsal, and proves that nothing is left."""
+    with _alone():
+        clock = Clock(paths)
+        world, engine = World(paths, clock.say), Engine(paths)
+        left: list[str] = []
+        if world.running() and engine.config_file.exists():
+            clock.phase("destroy")
+            engine.clear_stale_lock(clock.say)
+            engine.prepare()
+            engine.run("destroy", clock.say)
+            with inside(OPERATOR):
+                left = cloud.left_over()
+        clock.phase("region")
+        world.stop()
+        if left:
+            raise RehearsalError(
+                "the program's destroy left these in the cloud (removed with it): "
+                + ", ".join(left)
+            )
+        clock.say("nothing is left: no host, namespace, mount, cgroup, process or setting")
+    return 0
+
+
+def shell(paths: Paths, _: argparse.Namespace) -> int:
+    """A shell where the operator sits: pulumi, kubectl, aws endpoints, SSH key."""
+    engine = Engine(paths)
+    if not exists(OPERATOR) or not engine.config_file.exists():
+        raise RehearsalError("no rehearsal is running here; run `make up`")
+    program = os.environ.get("SHELL", "/bin/bash")
+    environment = {**engine.environment(), "PS1": "(rehearsal) \\w\\$ ", "SHELL": program}
+    print("pulumi, kubectl, helm and ssh here act on the rehearsal; exit ends the shell, not it.")
+    os.chdir(paths.checkout)
+    command = operator_command([program, *(["--norc"] if program.endswith("bash") else [])])
+    os.execvpe(command[0], command, environment)
+
+
+def clean(paths: Paths, chosen: argparse.Namespace) -> int:
+    """`down`, then removes every cache: all that was put on the machine except packages."""
+    down(paths, chosen)
+    print(f"removing {paths.cache}")
+    shutil.rmtree(paths.cache, ignore_errors=True)
+    return 0
+
+
+def _silent(_: str) -> None:
+    """For what has output of its own."""
+
+
+class Clock:
+    """Says what happens, when, and how long each phase took; keeps it in logs/<command>.log."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._begin = self._phase_begin = time.monotonic()
+        self._phase = ""
+        self.phases: list[tuple[str, float]] = []
+
+    def say(self, text: str) -> None:
+        """One line, with the minutes and seconds since the start."""
+        seconds = int(time.monotonic() - self._begin)
+        print(f"[{seconds // 60:02}:{seconds % 60:02}] {text}", flush=True)
+
+    def phase(self, name: str) -> None:
+        """Ends the phase in hand and begins the next."""
+        self._end()
+        self._phase, self._phase_begin = name, time.monotonic()
+        self.say(name)
+
+    def _end(self) -> None:
+        if self._phase:
+            self.phases.append((self._phase, time.monotonic() - self._phase_begin))
+
+    def summary(self, progress: Progress) -> None:
+        """A line a phase, and within the program a line a layer."""
+        self._end()
+        for name, seconds in self.phases:
+            print(f"{name:<18}{seconds:7.1f} s")
+            if name == "program":
+                for layer in LAYERS:
+                    first, last = progress.layer_seconds.get(layer, (0.0, 0.0))
+                    print(f"  {layer:<16}{first:7.1f} - {last:.1f} s")
+        total = time.monotonic() - self._begin
+        changed = len(progress.changes)
+        print(f"{'all':<18}{total:7.1f} s   {changed} changes, {progress.unchanged} unchanged")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One command at a time on this machine; the lock goes with the process, however it ends."""
+    with _open_lock() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock.fileno(), 100, 0).decode().strip()
+            raise RehearsalError(
+                f"another rehearsal command is at work (process {holder}); wait until it ends"
+            ) from None
+        os.ftruncate(lock.fileno(), 0)
+        os.pwrite(lock.fileno(), str(os.getpid()).encode(), 0)
+        yield
+
+
+def _open_lock() -> BufferedRandom:
+    try:
+        return _LOCK.open("a+b")
+    except PermissionError:
+        raise RehearsalError(
+            "the rehearsal makes namespaces and mounts, which needs root; run `sudo make up`"
+        ) from None
+
+
+_Command = Callable[[Paths, argparse.Namespace], int]
+_COMMANDS: dict[str, tuple[_Command, str]] = {
+    "up": (up, "rehearse the whole program: from empty account to synced root app"),
+    "status": (show, "nodes and Applications; exit code 0 only when all are well"),
+    "preview": (preview, "what `up` would change"),
+    "shell": (shell, "a shell where the operator sits"),
+    "down": (down, "destroy everything and prove that nothing is left"),
+    "clean": (clean, "down, and remove every cache"),
+}

@@ -1,0 +1,135 @@
+"""The rehearsal's cloud: moto's AWS APIs, the state bucket, the secrets key, the AMI."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+ENDPOINT = "http://198.51.100.1:5000"
+REGION = "ap-northeast-2"
+STATE_BUCKET = "groundwork-state"
+SECRETS_ALIAS = "alias/groundwork-secrets"
+AMI_NAME = "debian-12-amd64-rehearsal"
+_ACCOUNT = "123456789012"  # moto's default account
+
+# What the AWS SDKs of every part are told. These are no secrets: moto checks none.
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ENDPOINT_URL": ENDPOINT,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+}
+
+
+def client(service: str) -> Any:
+    """A boto3 client of the rehearsal's cloud; usable inside gw-internet alone."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=ENDPOINT,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"max_attempts": 3},
+            s3={"addressing_style": "path"},
+        ),
+    )
+
+
+def write_amis(file: Path) -> None:
+    """The images that moto knows: one, the hosts' base."""
+    ami = {
+        "ami_id": "ami-0d1b2a3c4e5f60718",
+        "name": AMI_NAME,
+        "description": "Debian 12, the rehearsal's hosts",
+        "owner_id": _ACCOUNT,
+        "public": False,
+        "virtualization_type": "hvm",
+        "architecture": "x86_64",
+        "state": "available",
+        "platform": None,
+        "image_type": "machine",
+        "hypervisor": "xen",
+        "root_device_name": "/dev/xvda",
+        "root_device_type": "ebs",
+        "sriov": "simple",
+        "creation_date": "2026-01-01T00:00:00.000Z",
+    }
+    file.write_text(json.dumps([ami]))
+
+
+def prepare_state() -> None:
+    """What must exist before the first `pulumi up`: a versioned state bucket and a KMS key."""
+    s3, kms = client("s3"), client("kms")
+    buckets = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    if STATE_BUCKET not in buckets:
+        s3.create_bucket(
+            Bucket=STATE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+    s3.put_bucket_versioning(Bucket=STATE_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    aliases = {alias["AliasName"] for alias in kms.list_aliases()["Aliases"]}
+    if SECRETS_ALIAS not in aliases:
+        key = kms.create_key(Description="Groundwork's stack secrets")["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=SECRETS_ALIAS, TargetKeyId=key)
+
+
+def locks() -> list[dict[str, Any]]:
+    """The state's locks: who holds them, as the engine wrote it (pid, hostname, timestamp)."""
+    s3 = client("s3")
+    found = s3.list_objects_v2(Bucket=STATE_BUCKET, Prefix=".pulumi/locks/").get("Contents", [])
+    return [
+        {
+            "key": item["Key"],
+            **json.loads(s3.get_object(Bucket=STATE_BUCKET, Key=item["Key"])["Body"].read()),
+        }
+        for item in found
+    ]
+
+
+def left_over() -> list[str]:
+    """What still exists in the cloud beside the state, a line each; empty after a full destroy."""
+    ec2, iam, route53 = client("ec2"), client("iam"), client("route53")
+    lines: list[str] = []
+    lines += [
+        f"instance {instance['InstanceId']}"
+        for page in ec2.describe_instances()["Reservations"]
+        for instance in page["Instances"]
+        if instance["State"]["Name"] != "terminated"
+    ]
+    lines += [f"volume {v['VolumeId']}" for v in ec2.describe_volumes()["Volumes"]]
+    vpcs = [v["VpcId"] for v in ec2.describe_vpcs()["Vpcs"] if not v.get("IsDefault")]
+    lines += [f"VPC {vpc}" for vpc in vpcs]
+    lines += [f"address {a['PublicIp']}" for a in ec2.describe_addresses()["Addresses"]]
+    lines += [
+        f"NAT gateway {n['NatGatewayId']}"
+        for n in ec2.describe_nat_gateways()["NatGateways"]
+        if n["State"] != "deleted"
+    ]
+    lines += [f"key pair {k['KeyName']}" for k in ec2.describe_key_pairs()["KeyPairs"]]
+    default = {v["VpcId"] for v in ec2.describe_vpcs()["Vpcs"] if v.get("IsDefault")}
+    lines += [
+        f"security group {g['GroupId']}"
+        for g in ec2.describe_security_groups()["SecurityGroups"]
+        if g["VpcId"] not in default
+    ]
+    lines += [
+        f"subnet {s['SubnetId']}"
+        for s in ec2.describe_subnets()["Subnets"]
+        if s["VpcId"] not in default
+    ]
+    lines += [f"hosted zone {z['Name']}" for z in route53.list_hosted_zones()["HostedZones"]]
+    lines += [f"IAM role {r['RoleName']}" for r in iam.list_roles()["Roles"]]
+    lines += [
+        f"instance profile {p['InstanceProfileName']}"
+        for p in iam.list_instance_profiles()["InstanceProfiles"]
+    ]
+    return lines

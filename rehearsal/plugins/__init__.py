@@ -1,0 +1,5 @@
+"""Stand-ins for the plugins that a real machine installs: Pulumi's own gRPC protocol, nothing else.
+
+Each is found by the engine on PATH, by its official name (`rehearsal/plugins/bin/`), and only
+inside the rehearsal's shell.
+"""

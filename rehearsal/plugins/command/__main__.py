@@ -1,0 +1,10 @@
+"""The executable `pulumi-resource-command`."""
+
+from __future__ import annotations
+
+import sys
+
+from rehearsal.plugins.command.provider import Command
+from rehearsal.plugins.protocol import serve
+
+serve(Command(engine=sys.argv[1] if len(sys.argv) > 1 else ""))

@@ -1,0 +1,88 @@
+"""Can this machine host the rehearsal? Said at the start, each problem in one sentence."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from rehearsal.errors import RehearsalError
+from rehearsal.hosts.machine import check_machine
+from rehearsal.paths import Paths
+
+MEMORY_GIB, DISK_GIB = 8, 20
+OWNER = Path("/run/groundwork-rehearsal.owner")
+
+
+def check(paths: Paths) -> None:
+    """Raises RehearsalError with every problem, a line each."""
+    problems = list(system_problems()) or list(machine_problems(paths))
+    if problems:
+        raise RehearsalError("\n".join(problems))
+
+
+def system_problems(system: str = platform.system(), uid: int | None = None) -> Iterator[str]:
+    """What makes looking further pointless."""
+    if system != "Linux":
+        yield f"the rehearsal needs Linux, and this is {system}; `make preview` works here"
+    elif (os.geteuid() if uid is None else uid) != 0:
+        yield "the rehearsal makes namespaces and mounts, which needs root; run `sudo make up`"
+
+
+def machine_problems(paths: Paths) -> Iterator[str]:
+    """Memory, disk, namespaces, leftovers of another rehearsal."""
+    memory = memory_gib()
+    if memory < MEMORY_GIB:
+        yield (
+            f"{memory:.1f} GiB of memory are free and 14 nodes need {MEMORY_GIB}; "
+            "free some, or use a larger machine"
+        )
+    for folder in (paths.run, paths.cache):
+        free = shutil.disk_usage(_existing(folder)).free / 2**30
+        if free < DISK_GIB:
+            yield (
+                f"{free:.1f} GiB are free on the disk of {folder} and {DISK_GIB} are needed; "
+                "free some, or set GROUNDWORK_CACHE to a folder on a larger disk"
+            )
+    yield from check_machine(paths)
+    yield from _in_use(paths)
+
+
+def memory_gib(meminfo: Path = Path("/proc/meminfo")) -> float:
+    """Memory that could be used now, in GiB; a cgroup's limit counts."""
+    lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+    available = int(lines["MemAvailable"].split()[0]) * 1024
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(limit).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            available = min(available, int(text))
+    return available / 2**30
+
+
+def _in_use(paths: Paths) -> Iterator[str]:
+    """A running rehearsal of another checkout, by what only one can have."""
+    owner = read_owner()
+    if owner is not None and owner != paths.checkout:
+        yield (
+            f"the rehearsal of {owner} is running, and a machine holds one; "
+            f"run `make down` there first"
+        )
+
+
+def read_owner(record: Path = OWNER) -> Path | None:
+    """The checkout whose rehearsal runs on this machine, or None."""
+    try:
+        return Path(record.read_text().strip())
+    except OSError:
+        return None
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

@@ -1,0 +1,189 @@
+"""The rehearsal's standing parts: built, started, stopped, and proved gone."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dnslib
+
+from rehearsal import cloud
+from rehearsal.errors import RehearsalError
+from rehearsal.hosts.base import build_base
+from rehearsal.hosts.host import remove_all
+from rehearsal.hosts.machine import raise_limits, restore_limits
+from rehearsal.images.build import build_images
+from rehearsal.mirrors.apt import build_packages
+from rehearsal.mirrors.charts import build_charts
+from rehearsal.mirrors.git import Repository
+from rehearsal.namespace import OPERATOR, daemon_command, exists, inside
+from rehearsal.network import Layout, create, destroy
+from rehearsal.paths import Paths
+from rehearsal.preflight import OWNER
+from rehearsal.process import Daemon
+from rehearsal.toolchain import Toolchain
+
+Report = Callable[[str], None]
+SERVICES = "198.51.100.1"
+
+
+@dataclass
+class World:
+    """Everything of the rehearsal but the program: caches, network, cloud, mirrors, hosts."""
+
+    paths: Paths
+    report: Report
+    binaries: dict[str, Path] = field(default_factory=dict)
+
+    def build(self) -> None:
+        """Tools, base image, images, packages, charts: what is missing of them.
+
+        The base image is waited for by the network, tools by the processors: both at once.
+        """
+        base: list[Path] = []
+        failure: list[BaseException] = []
+
+        def build_in_background() -> None:
+            try:
+                base.append(build_base(self.paths, self.report))
+            except BaseException as error:
+                failure.append(error)
+
+        thread = threading.Thread(target=build_in_background, daemon=True)
+        thread.start()
+        toolchain = Toolchain(self.paths, self.report)
+        self.binaries = toolchain.ensure()
+        thread.join()
+        if failure:
+            raise failure[0]
+        build_images(self.paths, self.binaries, base[0], self.report)
+        build_packages(self.paths, self.binaries, self.report)
+        build_charts(self.paths, toolchain.module_directory("argocd"), self.report)
+        self.base = base[0]
+
+    def start(self) -> None:
+        """Network, cloud, mirrors, names, hosts' reconciler; what runs already is left alone."""
+        self.paths.run.mkdir(parents=True, exist_ok=True)
+        OWNER.write_text(f"{self.paths.checkout}\n")
+        raise_limits(self.paths)
+        create(Layout())
+        for daemon in self._daemons():
+            if daemon.pid() is None:
+                self.report(f"starting {daemon.name}")
+            daemon.start()
+            daemon.wait_until(lambda name=daemon.name: self._ready(name), limit_s=120)
+            if daemon.name == "cloud":
+                with inside(OPERATOR):
+                    cloud.prepare_state()
+        self.seed()
+
+    def seed(self) -> None:
+        """The work tree's gitops/tree, committed to the git server."""
+        self.repository.seed(self.paths.checkout)
+
+    @property
+    def repository(self) -> Repository:
+        """The git server's one repository."""
+        return Repository(self.paths.run / "git" / "groundwork.git")
+
+    def stop(self) -> None:
+        """Ends and removes every part; safe to run at any time. Raises if something stays."""
+        for daemon in reversed(self._daemons()):
+            daemon.stop()
+        remove_all(self.paths, self.report)
+        destroy(Layout())
+        restore_limits(self.paths)
+        shutil.rmtree(self.paths.run, ignore_errors=True)
+        if self.paths.run.exists():
+            raise RehearsalError(f"{self.paths.run} could not be removed; remove it by hand")
+        OWNER.unlink(missing_ok=True)
+
+    def running(self) -> bool:
+        """True if the cloud and the reconciler of this checkout run."""
+        return exists(OPERATOR) and all(daemon.pid() for daemon in self._daemons())
+
+    def _daemons(self) -> list[Daemon]:
+        """In the order in which they need each other."""
+        run = self.paths.run
+        amis = run / "amis.json"
+        if run.is_dir():
+            cloud.write_amis(amis)
+        moto = [str(Path(sys.executable).parent / "moto_server"), "-H", SERVICES, "-p", "5000"]
+        python = [sys.executable, "-u", "-m"]
+        images, packages, charts = self.paths.images, self.paths.packages, self.paths.charts
+        files = self.paths.checkout / "rehearsal" / "cni"
+        commands: dict[str, list[str]] = {
+            "cloud": moto,
+            "names": [*python, "rehearsal.names", "--endpoint", cloud.ENDPOINT],
+            "registry": [
+                *python,
+                "rehearsal.mirrors.registry",
+                *("--listen", f"{SERVICES}:5001", "--images", str(images)),
+            ],
+            "mirrors": [
+                *python,
+                "rehearsal.mirrors.server",
+                *("--listen", f"{SERVICES}:80", "--packages", str(packages)),
+                *("--charts", str(charts), "--git", str(run / "git"), "--files", str(files)),
+            ],
+            "reconciler": [*python, "rehearsal.reconciler", "--endpoint", cloud.ENDPOINT],
+        }
+        environment = {
+            **cloud.ENVIRONMENT,
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PYTHONPATH": str(self.paths.checkout),
+            "HOME": str(run),
+            "GROUNDWORK_CACHE": str(self.paths.cache),
+            "MOTO_AMIS_PATH": str(amis),
+            "MOTO_EC2_LOAD_DEFAULT_AMIS": "true",
+        }
+        return [
+            Daemon(name, daemon_command(command), environment, run)
+            for name, command in commands.items()
+        ]
+
+    def _ready(self, name: str) -> bool:
+        """Whether a part answers, or says that it works."""
+        if name == "reconciler":
+            return (self.paths.run / "ready").exists()
+        with inside(OPERATOR):
+            if name == "names":
+                return _resolves()
+            port = {"cloud": 5000, "registry": 5001, "mirrors": 80}[name]
+            return _answers(f"http://{SERVICES}:{port}/")
+
+    def make_ssh_key(self) -> None:
+        """The operator's key pair, made once a run."""
+        key = self.paths.ssh_key
+        if key.exists() and key.with_suffix(".pub").exists():
+            return
+        key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key.unlink(missing_ok=True)
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f", str(key)]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _resolves() -> bool:
+    question = dnslib.DNSRecord.question("git.rehearsal.test")
+    try:
+        answer = dnslib.DNSRecord.parse(question.send(SERVICES, 53, timeout=2))
+    except OSError:
+        return False
+    return bool(answer.rr)

@@ -1,0 +1,120 @@
+"""What types alone cannot say: how settings fit together, and with AWS and this machine."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from pulumi_aws.ec2 import InstanceType
+
+from settings.merge import Key
+from settings.models import Access, Aws, Cluster, Network, Node, Role, Ssh
+from settings.plan import NetworkPlan, PlanError
+from settings.ssh_keys import mismatch
+
+Refusal = tuple[Key, str]
+
+
+def check(sections: Mapping[str, Any], project: Path) -> Iterator[Refusal]:
+    """Every refusal over the sections that are themselves valid, as (key, reason).
+
+    sections: by name; `valid nodes` stands for `nodes` when some of them are not valid, and then
+    nothing is said of the nodes as a whole.
+    """
+    network, cluster = sections.get("network"), sections.get("cluster")
+    aws, access, ssh = sections.get("aws"), sections.get("access"), sections.get("ssh")
+    if network:
+        yield from _network(network, aws)
+    if network and cluster:
+        yield from _ranges(network, cluster)
+    yield from _nodes(sections.get("nodes", sections.get("valid nodes", ())), network)
+    if "nodes" in sections:
+        yield from _roles(sections["nodes"])
+        if access:
+            yield from _bastion(access, sections["nodes"])
+    if access:
+        yield from _operators(access)
+    if ssh:
+        yield from _ssh(ssh, project)
+
+
+def _network(network: Network, aws: Aws | None) -> Iterator[Refusal]:
+    if not 16 <= network.cidr.prefixlen <= 28:
+        yield ("network", "cidr"), f"{network.cidr}: AWS takes a VPC of /16 to /28"
+    elif not network.cidr.is_private:
+        yield ("network", "cidr"), f"{network.cidr} is not a private range"
+    else:
+        try:
+            NetworkPlan.of(network.cidr, network.zones, network.subnet_prefix)
+        except PlanError as error:
+            yield ("network", "subnet_prefix"), str(error)
+    for zone, count in Counter(network.zones).items():
+        if count > 1:
+            yield ("network", "zones"), f"{zone} is named {count} times"
+        if aws and not (zone.startswith(aws.region) and len(zone) == len(aws.region) + 1):
+            yield ("network", "zones"), f"{zone} is no availability zone of {aws.region}"
+
+
+def _ranges(network: Network, cluster: Cluster) -> Iterator[Refusal]:
+    ranges = [
+        (("network", "cidr"), network.cidr),
+        (("cluster", "pod_cidr"), cluster.pod_cidr),
+        (("cluster", "service_cidr"), cluster.service_cidr),
+    ]
+    for (_, first), (key, second) in combinations(ranges, 2):
+        if first.overlaps(second):
+            yield key, f"{second} overlaps {first}; VPC, pods and services need their own ranges"
+
+
+def _nodes(nodes: Sequence[Node], network: Network | None) -> Iterator[Refusal]:
+    known = {member.value for member in InstanceType}
+    for name, count in Counter(node.name for node in nodes).items():
+        if count > 1:
+            yield ("nodes", name), f"is defined {count} times"
+    for node in nodes:
+        if node.instance_type not in known:
+            near = difflib.get_close_matches(node.instance_type, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            key = ("nodes", node.name, "instance_type")
+            yield key, f"unknown instance type {node.instance_type!r}{hint}"
+        if network and node.zone not in network.zones:
+            zones = ", ".join(network.zones)
+            yield ("nodes", node.name, "zone"), f"{node.zone} has no subnet; network.zones: {zones}"
+
+
+def _roles(nodes: Sequence[Node]) -> Iterator[Refusal]:
+    masters = [node for node in nodes if node.role is Role.CONTROL_PLANE]
+    if len(masters) != 1:
+        yield ("nodes",), f"one node of role control-plane is needed, not {len(masters)}"
+
+
+def _bastion(access: Access, nodes: Sequence[Node]) -> Iterator[Refusal]:
+    bastion = next((node for node in nodes if node.name == access.bastion), None)
+    if bastion is None:
+        yield ("access", "bastion"), f"{access.bastion} is not among the nodes"
+    elif not bastion.public:
+        yield ("access", "bastion"), f"{access.bastion} is not public; set public: true on it"
+
+
+def _operators(access: Access) -> Iterator[Refusal]:
+    if not access.operator_cidrs:
+        yield ("access", "operator_cidrs"), "is empty: nobody could reach the bastion"
+    for cidr in access.operator_cidrs:
+        if cidr.prefixlen == 0:
+            yield ("access", "operator_cidrs"), f"{cidr} opens SSH and the API to the world"
+
+
+def _ssh(ssh: Ssh, project: Path) -> Iterator[Refusal]:
+    private = resolve(project, ssh.private_key_file)
+    public = resolve(project, ssh.public_key_file)
+    for key, reason in mismatch(private, public):
+        yield ("ssh", key), reason
+
+
+def resolve(project: Path, file: str) -> Path:
+    """A file named in the settings: `~` expanded, relative to the project folder."""
+    return project / Path(file).expanduser()

@@ -1,0 +1,136 @@
+"""Scripts and kubeadm's YAML: well-formed, safely quoted, complete."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster import render
+from settings import Node, Settings, load
+from tests.conftest import ProjectMaker
+
+SCRIPTS = Path(render.__file__).parent / "scripts"
+
+
+@pytest.fixture
+def settings(make_project: ProjectMaker) -> Settings:
+    return load(make_project(), "test")
+
+
+def inner(command: str) -> str:
+    """The script that `sudo -n bash -c` would run."""
+    done = subprocess.run(
+        ["bash", "-c", f'sudo() {{ printf %s "${{!#}}"; }}; {command}'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def node(**fields: object) -> Node:
+    return Node.model_validate(
+        {"name": "n", "role": "worker", "instance_type": "t3.small", "zone": "z", **fields}
+    )
+
+
+def rendered(settings: Settings) -> dict[str, str]:
+    master, worker = settings.nodes[0], settings.nodes[10]
+    return {
+        "prepare": render.prepare(worker.name, settings.cluster, "admin", "ssh-ed25519 AAAA"),
+        "join-key": render.as_root("join-key"),
+        "init": render.as_root("init"),
+        "cni": render.as_root("cni", MANIFEST_URL="http://x/y", NODE_NAME=master.name),
+        "labels": render.as_root("labels", NODE_NAME=master.name, LABELS="a=b"),
+        "member": render.member(worker, "10.0.0.9", "ssh-ed25519 BBBB", "admin", "api:6443", "p"),
+        "leave": render.as_root("leave", NODE_NAME=worker.name),
+    }
+
+
+def test_every_script_is_rendered_by_a_test(settings: Settings) -> None:
+    assert {path.stem for path in SCRIPTS.glob("*.sh")} == {*rendered(settings), "join"}
+
+
+def test_every_script_has_every_variable_it_names(settings: Settings) -> None:
+    for name, command in rendered(settings).items():
+        text = (SCRIPTS / f"{name}.sh").read_text()
+        header = text.split("\n\n")[0]
+        wanted = set(re.findall(r"\b[A-Z][A-Z_]{3,}\b", header)) - {"CA"}
+        wanted &= set(re.findall(r"\$\{?([A-Z][A-Z_]+)", text))
+        script = inner(command)
+        missing = {v for v in wanted if not re.search(rf"^{v}=", script, re.M)}
+        assert not missing, f"{name}: {missing}"
+
+
+def test_rendered_scripts_pass_shellcheck(settings: Settings, tmp_path: Path) -> None:
+    for name, command in rendered(settings).items():
+        (tmp_path / f"{name}.sh").write_text("#!/bin/bash\n" + inner(command))
+    files = [*tmp_path.glob("*.sh"), SCRIPTS / "join.sh"]
+    done = subprocess.run(["shellcheck", *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_values_are_quoted() -> None:
+    evil = "x'; touch /tmp/pwned; echo '"
+    script = inner(render.as_root("leave", NODE_NAME=evil))
+    line = next(text for text in script.splitlines() if text.startswith("NODE_NAME="))
+    done = subprocess.run(
+        ["bash", "-c", f'{line}; printf %s "$NODE_NAME"'], capture_output=True, text=True
+    )
+    assert done.stdout == evil
+
+
+def test_init_configuration_is_kubeadm_v1beta4_at_the_endpoints_name(settings: Settings) -> None:
+    text = render.init_configuration(
+        settings.nodes[0], settings.cluster, "c", "api.x", "aws:///z/i"
+    )
+    init, cluster, kubelet, proxy = yaml.safe_load_all(text)
+    assert init["apiVersion"] == cluster["apiVersion"] == "kubeadm.k8s.io/v1beta4"
+    assert cluster["controlPlaneEndpoint"] == "api.x:6443"
+    assert cluster["apiServer"]["certSANs"] == ["api.x"]
+    assert cluster["kubernetesVersion"] == "v1.34.4"
+    assert init["nodeRegistration"]["taints"] == [
+        {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+    ]
+    assert {"name": "provider-id", "value": "aws:///z/i"} in init["nodeRegistration"][
+        "kubeletExtraArgs"
+    ]
+    assert kubelet["cgroupDriver"] == "systemd"
+    assert proxy["mode"] == "nftables" and "conntrack" not in proxy
+    assert "SystemdCgroup = true" in render.containerd_config(settings.cluster.containerd)
+
+
+def test_taints_are_split_as_kubeadm_wants_them() -> None:
+    assert render.taints(node(taints=["a=b:NoSchedule", "c:NoExecute"])) == [
+        {"key": "a", "value": "b", "effect": "NoSchedule"},
+        {"key": "c", "effect": "NoExecute"},
+    ]
+
+
+def test_labels_hold_the_role_as_kubectl_shows_it() -> None:
+    assert render.labels(node(labels={"workload": "ai"})) == {
+        "role": "worker",
+        "node-role.kubernetes.io/worker": "",
+        "workload": "ai",
+    }
+
+
+def test_the_kubeconfig_works_from_outside_by_the_certificates_name() -> None:
+    admin = yaml.safe_dump(
+        {
+            "clusters": [{"name": "c", "cluster": {"server": "https://api.x:6443"}}],
+            "contexts": [{"name": "admin@c", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "admin@c",
+            "users": [{"name": "u", "user": {"client-key-data": "k"}}],
+        }
+    )
+    config = yaml.safe_load(render.kubeconfig(admin, "203.0.113.9", "api.x", "prod"))
+    assert config["clusters"][0]["cluster"] == {
+        "server": "https://203.0.113.9:6443",
+        "tls-server-name": "api.x",
+    }
+    assert config["current-context"] == config["contexts"][0]["name"] == "prod"

@@ -1,0 +1,3 @@
+module groundwork/tools/pause
+
+go 1.24

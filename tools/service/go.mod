@@ -1,0 +1,3 @@
+module groundwork/tools/service
+
+go 1.24
