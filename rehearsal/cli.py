@@ -71,7 +71,7 @@ def up(paths: Paths, _: argparse.Namespace) -> int:
         clock.phase("program")
         progress = engine.run("up", clock.say)
         engine.save_kubeconfig()
-        world.repository.webhook(f"{engine.output('argocd_url')}/api/webhook", None)
+        world.tell(engine.output("argocd_url"))
         clock.phase("applications")
         found = _settle(engine, world, clock)
     print(f"\n{found.as_table()}\n")

@@ -69,7 +69,7 @@ class Engine:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_DEBUG_COMMANDS": "true",  # for --event-log
-            "PULUMI_OPTION_PARALLEL": str(PARALLEL),
+            "PULUMI_PARALLEL": str(PARALLEL),
             "KUBECONFIG": str(self.kubeconfig),
         }
 

@@ -14,6 +14,8 @@ from typing import Any
 
 LAYERS = ("infra", "cluster", "gitops")
 _COLOR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
+# a failed command's message repeats the whole script; the log has it
+_SCRIPT = re.compile(r"(running ).*( over ssh)", re.DOTALL)
 _QUIET = {"same", "read"}
 
 
@@ -45,7 +47,7 @@ class Progress:
             self._finished(found["metadata"])
         elif found := event.get("diagnosticEvent"):
             if found["severity"] == "error":
-                text = _COLOR.sub("", found["message"]).strip()
+                text = _SCRIPT.sub(r"\1it\2", _COLOR.sub("", found["message"]).strip())
                 urn = found.get("urn") or ""
                 where = "" if urn.endswith(f"::pulumi:pulumi:Stack::{name(urn)}") else name(urn)
                 message = f"{where}: {text}" if where else text

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import json
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-from botocore.exceptions import BotoCoreError, ClientError
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Protocol
 
 from rehearsal.errors import RehearsalError
 from rehearsal.hosts.base import USER, base_path
 from rehearsal.hosts.host import Host, HostSpec, list_hosts
 from rehearsal.network import Layout, Plan, apply, attach_host, detach_host
-from rehearsal.network.ec2 import Instance, client, read_region
+from rehearsal.network.ec2 import AWAY, Instance, client, read_region
 from rehearsal.paths import Paths
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 AT_ONCE = 4
 _FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 30.0
 _SHUTDOWN_S = 30.0
+_QUIET_AFTER_S = 30.0
 
 
 class LinuxHost(Protocol):
@@ -74,13 +75,26 @@ class HostFolders:
 @dataclass(frozen=True)
 class Settings:
     """run: where `reconciler.json` and the `ready` marker go. base: the hosts' image.
-    step_s: seconds between two looks; half as long while hosts are being worked on.
+    step_s: seconds between two looks; half as long while hosts are being worked on, twice as
+    long after half a minute without any change.
     """
 
     layout: Layout
     run: Path
     base: Path
     step_s: float = 1.0
+
+
+class _Goal(Enum):
+    UP = "up"
+    DOWN = "down"
+    GONE = "gone"
+
+
+def _goal(instance: Instance | None) -> _Goal:
+    if instance is None or instance.gone:
+        return _Goal.GONE
+    return _Goal.UP if instance.wanted else _Goal.DOWN
 
 
 @dataclass
@@ -91,6 +105,7 @@ class _Node:
     host: LinuxHost | None = None
     attached: bool = False
     booted: bool = False  # it has been up since it was last wanted
+    goal: _Goal | None = None
     task: Future[None] | None = None
     failures: int = 0
     retry_at: float = 0.0
@@ -106,31 +121,49 @@ class Reconciler:
         self._problems: tuple[str, ...] = ()
         self._nodes: dict[str, _Node] = {}
         self._published = ""
+        self._changed_at = time.monotonic()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="host")
         settings.run.mkdir(parents=True, exist_ok=True)
         self._status, self._ready = settings.run / "reconciler.json", settings.run / "ready"
+        self._ready.unlink(missing_ok=True)
         self._adopt()
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop`; then finish what is in hand, and leave the hosts as they are."""
+    def run(self, stop: SimpleQueue[None]) -> None:
+        """Work until `stop` holds something; then finish what is in hand. The hosts stay."""
         try:
-            while not stop.is_set():
+            while stop.empty():
                 try:
                     self.step()
                     self._ready.touch()
-                except (BotoCoreError, ClientError) as error:
+                except AWAY as error:
                     self._problems = (f"The cloud doesn't answer, hosts stay as they are: {error}",)
+                except Exception as error:  # the loop goes on, whatever the cloud says
+                    self._fail(error)
                 self._publish()
-                busy = any(node.task for node in self._nodes.values())
-                stop.wait(self._settings.step_s / 2 if busy else self._settings.step_s)
+                with contextlib.suppress(Empty):
+                    stop.get(timeout=self._pause_s())
+                    return
         finally:
             self._ready.unlink(missing_ok=True)
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._collect()
             self._publish()
 
+    def _pause_s(self) -> float:
+        """A look costs the cloud 50 ms of processor time: fewer of them while all is quiet."""
+        if any(node.task for node in self._nodes.values()):
+            return self._settings.step_s / 2
+        quiet = time.monotonic() - self._changed_at > _QUIET_AFTER_S
+        return self._settings.step_s * (2 if quiet else 1)
+
+    def _fail(self, error: Exception) -> None:
+        problem = f"Unexpected {error!r}; the reconciler's log tells where."
+        if self._problems != (problem,):
+            traceback.print_exception(error)
+        self._problems = (problem,)
+
     def step(self) -> None:
-        """Look once and start what is to be done. Raises what boto3 raises when it can't look."""
+        """Look once and start what is to be done. Raises one of AWAY when it can't look."""
         region = read_region(self._ec2)
         self._collect()
         self._problems = (*region.problems, *self._route(region.plan))
@@ -140,6 +173,8 @@ class Reconciler:
                 self._nodes[name] = _Node()
         for name, node in list(self._nodes.items()):
             node.instance = present.get(name)
+            if node.goal is not (goal := _goal(node.instance)):
+                node.goal, node.failures, node.retry_at = goal, 0, 0.0
             if node.task is None and time.monotonic() >= node.retry_at:
                 self._consider(name, node)
 
@@ -167,23 +202,23 @@ class Reconciler:
         return ()
 
     def _consider(self, name: str, node: _Node) -> None:
-        instance = node.instance
-        if instance is None or instance.gone:
+        """One instance without work in hand: bring its host closer to what is wanted."""
+        if node.goal is _Goal.GONE:
             if node.host is not None or node.attached:
                 self._start(node, lambda: self._remove(name, node))
             else:
                 del self._nodes[name]
-        elif not instance.wanted:
+        elif node.goal is _Goal.DOWN:
             node.booted = False
             if node.attached:
                 self._start(node, lambda: self._shut_down(name, node))
         elif node.host is not None and node.host.running:
-            node.booted, node.error, node.failures = True, None, 0
+            node.booted, node.error = True, None
         elif node.booted:
             _log(f"{name}: the host ended by itself; its instance is stopped")
             self._ec2.stop_instances(InstanceIds=[name])
             node.booted, node.error = False, "The host ended by itself; start its instance again."
-        else:
+        elif (instance := node.instance) is not None:
             self._start(node, lambda: self._boot(instance, node))
 
     def _start(self, node: _Node, work: Callable[[], None]) -> None:
@@ -281,7 +316,7 @@ class Reconciler:
             fresh = self._status.with_suffix(".new")
             fresh.write_text(text + "\n")
             fresh.rename(self._status)
-            self._published = text
+            self._published, self._changed_at = text, time.monotonic()
 
 
 def _log(line: str) -> None:
@@ -298,13 +333,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.region:
         parser.error("no region: give --region or set AWS_REGION")
     paths = Paths(run=options.run)
-    stop = threading.Event()
-
-    def stopped(*_: Any) -> None:
-        stop.set()
-
+    stop: SimpleQueue[None] = SimpleQueue()  # unlike an Event, it may be used in a handler
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stopped)
+        signal.signal(number, lambda *_: stop.put(None))
     settings = Settings(Layout(), paths.run, base_path(paths))
     ec2 = client("ec2", options.endpoint, options.region)
     Reconciler(settings, ec2, HostFolders(paths)).run(stop)

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import dnslib
@@ -20,9 +21,9 @@ from rehearsal.hosts.base import build_base
 from rehearsal.hosts.host import remove_all
 from rehearsal.hosts.machine import raise_limits, restore_limits
 from rehearsal.images.build import build_images
+from rehearsal.mirrors import git
 from rehearsal.mirrors.apt import build_packages
 from rehearsal.mirrors.charts import build_charts
-from rehearsal.mirrors.git import Repository
 from rehearsal.namespace import OPERATOR, daemon_command, exists, inside
 from rehearsal.network import Layout, create, destroy
 from rehearsal.paths import Paths
@@ -47,12 +48,11 @@ class World:
 
         The base image is waited for by the network, tools by the processors: both at once.
         """
-        base: list[Path] = []
         failure: list[BaseException] = []
 
         def build_in_background() -> None:
             try:
-                base.append(build_base(self.paths, self.report))
+                build_base(self.paths, self.report)
             except BaseException as error:
                 failure.append(error)
 
@@ -63,10 +63,10 @@ class World:
         thread.join()
         if failure:
             raise failure[0]
-        build_images(self.paths, self.binaries, base[0], self.report)
+        build_images(self.paths, self.binaries, self.report)
         build_packages(self.paths, self.binaries, self.report)
-        build_charts(self.paths, toolchain.module_directory("argocd"), self.report)
-        self.base = base[0]
+        module = toolchain.module_directory("argocd")
+        build_charts(self.paths, module, self.report, helm=self.binaries["helm"])
 
     def start(self) -> None:
         """Network, cloud, mirrors, names, hosts' reconciler; what runs already is left alone."""
@@ -78,20 +78,21 @@ class World:
             if daemon.pid() is None:
                 self.report(f"starting {daemon.name}")
             daemon.start()
-            daemon.wait_until(lambda name=daemon.name: self._ready(name), limit_s=120)
+            daemon.wait_until(partial(self._ready, daemon.name), limit_s=120)
             if daemon.name == "cloud":
                 with inside(OPERATOR):
                     cloud.prepare_state()
         self.seed()
 
     def seed(self) -> None:
-        """The work tree's gitops/tree, committed to the git server."""
-        self.repository.seed(self.paths.checkout)
+        """The work tree's gitops/tree, committed to the git server; Argo CD is told of it."""
+        with inside(OPERATOR):
+            git.seed(git.repository_path(self.paths), self.paths.checkout)
 
-    @property
-    def repository(self) -> Repository:
-        """The git server's one repository."""
-        return Repository(self.paths.run / "git" / "groundwork.git")
+    def tell(self, argocd_url: str) -> None:
+        """From now on each push is told to Argo CD, whose certificate is its own."""
+        repository = git.repository_path(self.paths)
+        git.webhook(repository, f"{argocd_url}/api/webhook", verify_tls=False)
 
     def stop(self) -> None:
         """Ends and removes every part; safe to run at any time. Raises if something stays."""

@@ -4,6 +4,7 @@
 #     CONTAINERD_CONFIG (base64) JOIN_SCRIPT (base64) JOIN_KEY (an SSH public key or empty) SSH_USER
 # Out: the host's ed25519 SSH public key.
 
+exec 3>&1 1>&2 # what is printed on the way is no output
 export DEBIAN_FRONTEND=noninteractive
 apt=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=5 -o Dpkg::Options::=--force-confold)
 
@@ -27,6 +28,9 @@ installed() { dpkg-query -W -f '${Status} ${Version}' "$1" 2>/dev/null || true; 
 
 say "host name $NODE_NAME"
 [ "$(hostname)" = "$NODE_NAME" ] || hostnamectl set-hostname "$NODE_NAME"
+grep -qE "^127\.0\.1\.1\s+$NODE_NAME$" /etc/hosts || {
+  { grep -v '^127\.0\.1\.1' /etc/hosts || true; echo "127.0.1.1 $NODE_NAME"; } | write_file /etc/hosts
+}
 
 say "kernel settings"
 printf 'overlay\nbr_netfilter\n' | write_file /etc/modules-load.d/kubernetes.conf || true
@@ -97,4 +101,4 @@ if [ -n "$JOIN_KEY" ]; then
 fi
 
 kubeadm version -o short | grep -qxF "v$KUBERNETES_VERSION"
-cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub
+cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub >&3

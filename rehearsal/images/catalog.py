@@ -15,6 +15,7 @@ PAUSE_VERSION = "3.10.1"
 COREDNS_VERSION = "1.14.3"
 ARGOCD_VERSION = "3.2.1"
 REDIS_VERSION = "8.0.2"
+SERVICE_VERSION = "v1.0.0"
 SERVICES = ("auth", "my", "scan", "character", "location", "info", "chat", "storage", "ai")
 
 CNI = "rehearsal.test/cni:1"
@@ -39,13 +40,13 @@ GROUPS = tuple(NEEDED)
 _BUSYBOX_APPLETS = """
 [ awk basename cat chmod cp cut date df dirname du echo env false find free grep gunzip gzip head
 hostname httpd id kill ln ls md5sum mkdir mktemp mv nc netstat nslookup ping printf ps pwd
-readlink realpath rm route sed seq sh sha256sum sleep sort stat tail tar tee test touch tr
+readlink realpath rm route sed seq sha256sum sleep sort stat tail tar tee test touch tr
 traceroute true uname uniq vi wc wget which whoami xargs yes
 """
 _ARGOCD_PROGRAMS = """
-basename cat chmod cp cut dash date dirname echo env false git gpg gpg-agent gpgconf grep gzip head
-id ln ls mkdir mktemp mv readlink rm rmdir sed sleep sort ssh ssh-keygen stat tail tar test tini
-touch tr true uname wc whoami
+basename cat chmod cp cut dash date dirname echo env false git gpg gpg-agent gpg-connect-agent
+gpgconf grep gzip head id ln ls mkdir mktemp mv readlink rm rmdir sed sleep sort ssh ssh-keygen stat
+tail tar test tini touch tr true uname wc whoami
 """
 _GIT_HELPERS = ("remote-http", "sh-i18n", "sh-i18n--envsubst", "sh-setup", "submodule")
 _ARGOCD_COMPONENTS = """
@@ -116,13 +117,17 @@ def _kubernetes(binaries: Binaries) -> list[Image]:
 def _nodes(binaries: Binaries, debian: DebianFiles) -> list[Image]:
     """What every node runs. The network tools are one layer of two images, pulled once a host."""
     network = layer([*_network_tools(debian), _TMP])
-    tools = layer(debian.programs("usr/bin/curl", "usr/bin/jq"), _busybox(debian)) - network
+    # Not busybox's own shell: that runs busybox's `ip` whatever PATH says.
+    shell = (*debian.programs("usr/bin/dash"), Link("usr/bin/sh", "dash"))
+    programs = debian.programs("usr/bin/curl", "usr/bin/jq")
+    tools = layer(programs, shell, _busybox(debian)) - network
     plugins = (
         File(f"opt/cni/bin/{Path(name).name}", debian.root / name)
         for plugin in ("bridge", "host-local", "loopback", "portmap")
         for name in debian.names(f"usr/lib/cni/{plugin}")
     )
     agent = File("usr/local/bin/agent", _AGENT.read_bytes())
+    links = (Link("usr/bin/sh", "busybox"), Link("usr/bin/ip", "busybox"))
     return [
         Image(
             f"registry.k8s.io/kube-proxy:v{KUBERNETES_VERSION}",
@@ -133,11 +138,7 @@ def _nodes(binaries: Binaries, debian: DebianFiles) -> list[Image]:
             (network, layer(tools, plugins), layer([agent])),
             entrypoint=("/usr/local/bin/agent",),
         ),
-        Image(
-            BUSYBOX,
-            (layer(_busybox(debian), [Link("usr/bin/ip", "busybox"), _TMP]),),
-            command=("sh",),
-        ),
+        Image(BUSYBOX, (layer(_busybox(debian), links, [_TMP]),), command=("sh",)),
     ]
 
 
@@ -237,13 +238,13 @@ def _service(name: str, binaries: Binaries) -> Image:
         _service_reference(name),
         (layer([File("service", binaries["service"])]),),
         entrypoint=("/service",),
-        environment={"SERVICE_NAME": name},
+        environment={"SERVICE_NAME": name, "SERVICE_VERSION": SERVICE_VERSION},
         user="65532:65532",
     )
 
 
 def _service_reference(name: str) -> str:
-    return f"ghcr.io/sesacthon/{name}:v1.0.0"
+    return f"ghcr.io/sesacthon/{name}:{SERVICE_VERSION}"
 
 
 def _local_bin(binaries: Binaries, *names: str) -> frozenset[Entry]:

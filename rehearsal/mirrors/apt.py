@@ -115,7 +115,7 @@ def _index_entry(folder: Path, place: str) -> str:
     control = subprocess.run(
         ["dpkg-deb", "--field", str(file)], check=True, capture_output=True, text=True
     ).stdout
-    # One digest: each host hashes some 200 MB for every kind that is listed.
+    # One digest: each host hashes all that it fetches for every kind that is listed.
     with file.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     return f"{control}Filename: {place}\nSize: {file.stat().st_size}\nSHA256: {sha256}\n"
@@ -160,7 +160,7 @@ def _digest(package: deb.Package) -> str:
         else:
             digest = file.source
         files[path] = [digest, file.mode]
-    return _hash([package.control(), files, package.conffiles, dict(package.scripts)])
+    return _hash([_FORMAT, package.control(), files, package.conffiles, dict(package.scripts)])
 
 
 def _hash(value: object) -> str:

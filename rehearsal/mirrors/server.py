@@ -86,8 +86,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         began = time.monotonic()
-        host = self.headers.get("Host", "").partition(":")[0].lower()
-        path, _, query = self.path.partition("?")
+        host, path = self.headers.get("Host", ""), self.path
+        if path.startswith("http://"):  # the absolute form, which proxies get
+            host, slash, rest = path.removeprefix("http://").partition("/")
+            path = slash + rest
+        host = host.partition(":")[0].lower()
+        path, _, query = path.partition("?")
         sent: int | str = "-"  # stays so if the client goes away
         self._status = 0
         try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rehearsal.errors import RehearsalError
+
+HOMES = "/tmp"  # where gpg's homes are while it works: the path of a socket has to be short
 
 _OWNER = "Groundwork rehearsal packages"
 
@@ -18,11 +21,11 @@ _OWNER = "Groundwork rehearsal packages"
 def signer(folder: Path) -> Iterator[Signer]:
     """A signer with the key kept in `folder`, which is made on first use.
 
-    The private part is <folder>/private.asc, mode 0600. gpg's own home lives as long as the
-    block; it is not in `folder`, because a socket's path has to be short.
+    One at a time for a folder: the caller holds a lock. The private part is
+    <folder>/private.asc, mode 0600. gpg's own home lives as long as the block.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="groundwork-gpg-") as home, _agent(home):
+    with _home(folder) as home, _agent(home):
         gpg = Signer(Path(home))
         private = folder / "private.asc"
         if private.exists():
@@ -30,6 +33,19 @@ def signer(folder: Path) -> Iterator[Signer]:
         else:
             gpg.create(private)
         yield gpg
+
+
+@contextmanager
+def _home(folder: Path) -> Iterator[str]:
+    """A home for gpg, always of the same name: what a killed run left is removed by the next."""
+    home = Path(HOMES) / f"groundwork-gpg-{hashlib.sha256(bytes(folder)).hexdigest()[:12]}"
+    if home.exists():
+        shutil.rmtree(home)
+    home.mkdir(mode=0o700)
+    try:
+        yield str(home)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @contextmanager
@@ -58,7 +74,7 @@ class Signer:
 
     def create(self, private: Path) -> None:
         """Makes a key and writes its private part to `private`."""
-        self._gpg("--passphrase", "", "--quick-gen-key", _OWNER, "rsa3072", "sign", "never")
+        self._gpg("--passphrase", "", "--quick-gen-key", _OWNER, "ed25519", "sign", "never")
         armored = self._gpg("--passphrase", "", "--armor", "--export-secret-keys")
         new = private.with_suffix(".new")
         new.unlink(missing_ok=True)

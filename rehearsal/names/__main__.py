@@ -6,10 +6,10 @@ import argparse
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from rehearsal.names.route53 import Cache, read_known
@@ -40,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ec2, route53 = connect("ec2"), connect("route53")
     known = Cache(lambda: read_known(ec2, route53))
     mirrors = mirror_zone(options.mirrors or options.listen)
-    stop = threading.Event()
+    stop: SimpleQueue[None] = SimpleQueue()  # unlike an Event, it may be used in a handler
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: stop.put(None))
     serve(
         [
             (str(options.listen), port, View(known, vpc, mirrors, options.region))

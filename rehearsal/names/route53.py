@@ -9,10 +9,8 @@ from collections.abc import Callable
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from rehearsal.names.zones import TTL_S, Known, Record, Zone, plain
-from rehearsal.network.ec2 import own_vpcs
+from rehearsal.network.ec2 import AWAY, own_vpcs
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read_known(ec2: EC2Client, route53: Route53Client) -> Known:
-    """Read it from the cloud. Raises what boto3 raises when it is away.
+    """Read it from the cloud. Raises one of AWAY when it doesn't answer.
 
     A private zone counts where AWS answers it: in a VPC it is associated with, that has both
     DNS support and DNS host names.
@@ -84,7 +82,7 @@ class Cache:
                 try:
                     self._known = self._read()
                     self._away = False
-                except (BotoCoreError, ClientError) as error:
+                except AWAY as error:
                     if not self._away:
                         print(f"names: the cloud doesn't answer: {error}", file=sys.stderr)
                     self._away = True

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from queue import SimpleQueue
 
 import dnslib
 from dnslib import CLASS, QTYPE, RCODE, DNSError, DNSRecord
@@ -107,9 +108,9 @@ class _Tcp(socketserver.ThreadingTCPServer):
 
 
 def serve(
-    listen: Iterable[tuple[str, int, View]], stop: threading.Event, ready: Path | None = None
+    listen: Iterable[tuple[str, int, View]], stop: SimpleQueue[None], ready: Path | None = None
 ) -> None:
-    """Answer until `stop`; the file `ready`, if one is named, is there while it does."""
+    """Answer until `stop` holds something. The file `ready`, if named, is there meanwhile."""
     servers: list[socketserver.BaseServer] = []
     try:
         for address, port, view in listen:
@@ -118,7 +119,7 @@ def serve(
             threading.Thread(target=server.serve_forever, daemon=True).start()
         if ready is not None:
             ready.touch()
-        stop.wait()
+        stop.get()
         for server in servers:
             server.shutdown()
     finally:

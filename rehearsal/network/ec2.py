@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from rehearsal.network.plan import (
     DefaultRoute,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
         VpcTypeDef,
     )
 
+# What a call raises while the cloud is away, or just went away.
+AWAY = (BotoCoreError, ClientError, ResponseParserError)
 _UP = ("pending", "running")
 _GONE = ("shutting-down", "terminated")
 _ANYWHERE = "0.0.0.0/0"
@@ -85,7 +89,7 @@ def client(service: Any, endpoint: str, region: str) -> Any:
 
 
 def read_region(ec2: EC2Client) -> Region:
-    """Read it all. Raises what boto3 raises when the cloud is away."""
+    """Read it all. Raises one of AWAY when the cloud doesn't answer."""
     instances = [
         instance
         for page in ec2.get_paginator("describe_instances").paginate()
@@ -113,7 +117,9 @@ def read_region(ec2: EC2Client) -> Region:
                 private=IPv4Address(item["PrivateIpAddress"]),
                 subnet=subnets[item["SubnetId"]],
                 source_dest_check=bool(item.get("SourceDestCheck", True)),
-                security_groups=tuple(group["GroupId"] for group in item["SecurityGroups"]),
+                security_groups=tuple(
+                    group["GroupId"] for group in item["NetworkInterfaces"][0]["Groups"]
+                ),
             )
             for item in up
         ),

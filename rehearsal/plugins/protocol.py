@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -431,10 +431,14 @@ def _init_failed(error: InitFailed) -> _Status:
 def serve(provider: Provider) -> None:
     """Serves until the engine ends the process; prints the port on stdout, as the engine expects.
 
-    The engine interrupts its process group on Ctrl-C; a plugin ignores that and ends by Cancel
-    and the engine's own kill, so that steps in hand are finished and recorded.
+    On Ctrl-C the engine calls Cancel and waits for the steps in hand: a plugin is in a process
+    group of its own, so the terminal's interrupt never reaches it. When all is done the engine
+    interrupts that group and gives the plugin 5 s: one that stays costs every run those seconds and
+    makes the engine report the plugins after it as exited prematurely.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stopped: SimpleQueue[None] = SimpleQueue()  # unlike an Event's, its lock suits signal handlers
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.put(None))
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=64),
         interceptors=[_Errors()],
@@ -447,7 +451,5 @@ def serve(provider: Provider) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    stopped.wait()
-    server.stop(grace=1).wait()
+    stopped.get()
+    server.stop(grace=1).wait(timeout=2)

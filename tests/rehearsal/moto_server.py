@@ -6,6 +6,7 @@ import contextlib
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 
 from tests.rehearsal.netns import ask, until
@@ -45,3 +46,9 @@ def moto_server(
     finally:
         process.terminate()
         process.wait(10)
+
+
+def forget(endpoint: str) -> None:
+    """Empty a moto server."""
+    request = urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")
+    urllib.request.urlopen(request, timeout=30).close()

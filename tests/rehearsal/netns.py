@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 PORT = 7000
 
-_SERVER = """
+SERVER = """
 import socket, sys
 kind = socket.SOCK_DGRAM if sys.argv[3] == "udp" else socket.SOCK_STREAM
 server = socket.socket(socket.AF_INET, kind)
@@ -55,7 +55,7 @@ def python(namespace: str, *arguments: str) -> list[str]:
 def server(namespace: str, address: str, port: int = PORT, kind: str = "tcp") -> Iterator[None]:
     """Tells each client the address it came from."""
     process = subprocess.Popen(
-        python(namespace, "-c", _SERVER, address, str(port), kind),
+        python(namespace, "-c", SERVER, address, str(port), kind),
         stdout=subprocess.PIPE,
         text=True,
     )

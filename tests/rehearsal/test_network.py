@@ -10,12 +10,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rehearsal import network
 from rehearsal.errors import RehearsalError
-from rehearsal.network import DefaultRoute, Host, Layout, NatGateway, Plan, PublicAddress, Subnet
+from rehearsal.network import (
+    DefaultRoute,
+    Host,
+    Layout,
+    NatGateway,
+    Plan,
+    PublicAddress,
+    Subnet,
+    commands,
+    namespaces,
+)
 from rehearsal.network.commands import inside, ip_json
 from tests.rehearsal.netns import PORT, ask, server, until
 
@@ -364,6 +375,34 @@ class TestLife:
         until(lambda: not ip_json(self.layout.internet, "link", "show", "uplink"))
         self.make()
         assert self.works()
+
+    def test_whichever_command_is_the_last_one_before_an_end_the_next_run_completes_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run, done, left = commands.run, 0, 0
+
+        def mortal(*argv: str, **more: Any) -> str:
+            nonlocal left
+            if left == 0:
+                raise KeyboardInterrupt
+            left -= 1
+            return run(*argv, **more)
+
+        while True:
+            left = done
+            with monkeypatch.context() as patch:
+                for module in (commands, namespaces):
+                    patch.setattr(module, "run", mortal)
+                try:
+                    self.make()
+                except KeyboardInterrupt:
+                    done += 1
+                else:
+                    break
+            self.make()
+            assert self.works()
+            network.destroy(self.layout)
+        assert done > 10
 
     def test_a_host_keeps_its_own_settings_when_attached_again(self) -> None:
         self.make()

@@ -1,6 +1,6 @@
 module groundwork/tools/argocd
 
-go 1.26
+go 1.25.0
 
 tool github.com/argoproj/argo-cd/v3/cmd
 

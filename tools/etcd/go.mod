@@ -1,6 +1,11 @@
 module groundwork/tools/etcd
 
-go 1.26.0
+go 1.24.0
+
+tool (
+	go.etcd.io/etcd/etcdctl/v3
+	go.etcd.io/etcd/server/v3
+)
 
 require (
 	github.com/VividCortex/ewma v1.2.0 // indirect

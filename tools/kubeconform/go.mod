@@ -1,6 +1,6 @@
 module groundwork/tools/kubeconform
 
-go 1.24
+go 1.24.0
 
 tool github.com/yannh/kubeconform/cmd/kubeconform
 

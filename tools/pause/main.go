@@ -1,5 +1,5 @@
-// Pause is a pod's first process: it holds the pod's namespaces, and collects ended processes
-// where it is their init.
+// Pause is a pod's first process: it holds the pod's namespaces until it is told to end, and
+// collects ended processes where it is their init.
 package main
 
 import (
@@ -9,17 +9,29 @@ import (
 )
 
 func main() {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGCHLD)
-	for received := range signals {
-		if received != syscall.SIGCHLD {
+	// Two channels: however many children end, the order to end is never crowded out.
+	end, child := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(child, syscall.SIGCHLD)
+	for {
+		reap() // first of all those that ended before the signal was listened for
+		select {
+		case <-end:
 			return
+		case <-child:
 		}
-		for {
-			pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
-			if pid <= 0 || err != nil {
-				break
-			}
+	}
+}
+
+// reap collects every process that has ended; one signal may stand for several.
+func reap() {
+	for {
+		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if pid <= 0 || err != nil {
+			return
 		}
 	}
 }

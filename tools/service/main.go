@@ -1,6 +1,7 @@
-// Service stands for each of the platform's APIs: /health, /ready, /metrics, and who it is on /.
+// Service stands for each of the platform's APIs: it answers /health, /ready and /metrics, and
+// says on / who it is.
 //
-// Environment: SERVICE_NAME (required), SERVICE_VERSION, PORT (8000).
+// Environment: SERVICE_NAME (required), SERVICE_VERSION ("unknown"), PORT (8000).
 package main
 
 import (
@@ -8,7 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -16,6 +19,10 @@ import (
 	"syscall"
 	"time"
 )
+
+// drainLimit is how long answers in progress may take after SIGTERM; less than the 30 s that a
+// pod has.
+const drainLimit = 10 * time.Second
 
 type service struct {
 	name, version string
@@ -36,9 +43,9 @@ func (s *service) handler() http.Handler {
 		fmt.Fprintln(w, "ready")
 	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		fmt.Fprintf(w, "# HELP http_requests_total Requests answered on /.\n")
-		fmt.Fprintf(w, "# TYPE http_requests_total counter\n")
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		fmt.Fprintln(w, "# HELP http_requests_total Requests answered on /.")
+		fmt.Fprintln(w, "# TYPE http_requests_total counter")
 		fmt.Fprintf(w, "http_requests_total{service=%q} %d\n", s.name, s.requests.Load())
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -49,43 +56,49 @@ func (s *service) handler() http.Handler {
 	return mux
 }
 
-func value(key, otherwise string) string {
-	if found := os.Getenv(key); found != "" {
-		return found
-	}
-	return otherwise
-}
-
-func run() error {
-	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	s := &service{name: os.Getenv("SERVICE_NAME"), version: value("SERVICE_VERSION", "unknown")}
-	if s.name == "" {
-		return errors.New("SERVICE_NAME is not set")
-	}
-	server := &http.Server{
-		Addr:              ":" + value("PORT", "8000"),
-		Handler:           s.handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
+// serve answers on the listener until ctx ends, then lets the answers in progress finish.
+func (s *service) serve(ctx context.Context, listener net.Listener, out io.Writer) error {
+	log := slog.New(slog.NewJSONHandler(out, nil)).With("service", s.name, "version", s.version)
+	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
-	log.Info("started", "service", s.name, "version", s.version, "address", server.Addr)
+	go func() { failed <- server.Serve(listener) }()
+	log.Info("started", "address", listener.Addr().String())
 	select {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
-	limit, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	limit, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
-	log.Info("stopping", "service", s.name)
-	return server.Shutdown(limit)
+	err := server.Shutdown(limit)
+	log.Info("stopped", "requests", s.requests.Load())
+	return err
+}
+
+func valueOf(key, otherwise string) string {
+	if found := os.Getenv(key); found != "" {
+		return found
+	}
+	return otherwise
+}
+
+func run(ctx context.Context) error {
+	s := &service{name: os.Getenv("SERVICE_NAME"), version: valueOf("SERVICE_VERSION", "unknown")}
+	if s.name == "" {
+		return errors.New("SERVICE_NAME is not set; set it to the API's name")
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort("", valueOf("PORT", "8000")))
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, listener, os.Stdout)
 }
 
 func main() {
-	if err := run(); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "service:", err)
 		os.Exit(1)
 	}

@@ -1,16 +1,20 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 )
 
-func get(t *testing.T, server *httptest.Server, path string) (int, string) {
+func get(t *testing.T, url string) (int, string) {
 	t.Helper()
-	response, err := http.Get(server.URL + path)
+	response, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,18 +30,24 @@ func TestAnswers(t *testing.T) {
 	s := &service{name: "auth", version: "v1"}
 	server := httptest.NewServer(s.handler())
 	defer server.Close()
-	if status, body := get(t, server, "/"); status != 200 || !strings.Contains(body, `"service":"auth"`) {
-		t.Errorf("/: %d %s", status, body)
+	status, body := get(t, server.URL+"/")
+	var who map[string]string
+	if err := json.Unmarshal([]byte(body), &who); err != nil || status != 200 {
+		t.Fatalf("/: %d %s %v", status, body, err)
+	}
+	if who["service"] != "auth" || who["version"] != "v1" {
+		t.Errorf("/: %v", who)
 	}
 	for _, path := range []string{"/health", "/ready"} {
-		if status, _ := get(t, server, path); status != 200 {
+		if status, _ := get(t, server.URL+path); status != 200 {
 			t.Errorf("%s: %d", path, status)
 		}
 	}
-	if _, body := get(t, server, "/metrics"); !strings.Contains(body, `http_requests_total{service="auth"} 1`) {
+	_, body = get(t, server.URL+"/metrics")
+	if !strings.Contains(body, "\nhttp_requests_total{service=\"auth\"} 1\n") {
 		t.Errorf("/metrics: %s", body)
 	}
-	if status, _ := get(t, server, "/nothing"); status != 404 {
+	if status, _ := get(t, server.URL+"/nothing"); status != 404 {
 		t.Errorf("/nothing: %d", status)
 	}
 }
@@ -47,10 +57,58 @@ func TestDrainingIsNotReadyButHealthy(t *testing.T) {
 	s.draining.Store(true)
 	server := httptest.NewServer(s.handler())
 	defer server.Close()
-	if status, _ := get(t, server, "/ready"); status != 503 {
+	if status, _ := get(t, server.URL+"/ready"); status != 503 {
 		t.Errorf("/ready: %d", status)
 	}
-	if status, _ := get(t, server, "/health"); status != 200 {
+	if status, _ := get(t, server.URL+"/health"); status != 200 {
 		t.Errorf("/health: %d", status)
+	}
+}
+
+func TestServesUntilItIsToldToStop(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	s := &service{name: "auth", version: "v1"}
+	var out bytes.Buffer
+	ended := make(chan error, 1)
+	go func() { ended <- s.serve(ctx, listener, &out) }()
+	if status, _ := get(t, "http://"+listener.Addr().String()+"/"); status != 200 {
+		t.Errorf("/: %d", status)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := net.Dial("tcp", listener.Addr().String()); err == nil {
+		t.Error("it still listens")
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 2 {
+		t.Fatalf("one line for the start, one for the stop: %q", lines)
+	}
+	for number, message := range []string{"started", "stopped"} {
+		var line map[string]any
+		if err := json.Unmarshal([]byte(lines[number]), &line); err != nil {
+			t.Fatal(err)
+		}
+		if line["msg"] != message || line["service"] != "auth" {
+			t.Errorf("%v", line)
+		}
+	}
+}
+
+func TestRefusesToStart(t *testing.T) {
+	t.Setenv("SERVICE_NAME", "")
+	if err := run(context.Background()); err == nil || !strings.Contains(err.Error(), "SERVICE_NAME") {
+		t.Errorf("no name: %v", err)
+	}
+	t.Setenv("SERVICE_NAME", "auth")
+	t.Setenv("PORT", "none")
+	if err := run(context.Background()); err == nil || !strings.Contains(err.Error(), "none") {
+		t.Errorf("a port that is none: %v", err)
 	}
 }

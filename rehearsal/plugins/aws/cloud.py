@@ -89,7 +89,8 @@ class Cloud:
                 max_pool_connections=_CONNECTIONS,
                 connect_timeout=10,
                 read_timeout=120,
-                retries={"mode": "standard", "total_max_attempts": 3},
+                # moto knows no idempotency tokens: asking again could make a second instance.
+                retries={"mode": "standard", "total_max_attempts": 1},
                 proxies={},
                 s3=style,
             ),

@@ -128,9 +128,9 @@ def preview_update(
     }
     result = {key: value for key, value in state.items() if key not in removed}
     for key, value in _known(type, news, tags).items():
-        old = result.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and key not in changed:
-            continue
+        spec, old, new = type.properties.get(key), result.get(key), news.get(key)
+        if spec and isinstance(spec.kind, Record) and isinstance(old, dict) and new is not UNKNOWN:
+            value = old | complete(spec.kind.fields, new or {})  # what AWS added to it stays
         result[key] = value
     for key in changed:
         result |= {output: UNKNOWN for output in type.unsettled.get(key, ())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,10 @@ class Cancelled(ProviderError):
     """The engine asked to stop."""
 
 
+# failed dials are told by our own errors
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+
+
 class Client:
     """Opens connections and runs commands; `cancel` makes everything in hand fail soon."""
 
@@ -44,7 +49,7 @@ class Client:
         """Closes every connection; the commands on them get their hang-up from sshd."""
         self._cancelled.set()
         with self._lock:
-            for transport in self._open:
+            for transport in list(self._open):
                 transport.close()
 
     def run(

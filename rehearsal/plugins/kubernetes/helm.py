@@ -27,6 +27,7 @@ from rehearsal.plugins.protocol import ProviderError
 _FETCH_SECONDS = 120.0
 _READ_SECONDS = 120.0
 _MARGIN_SECONDS = 120.0  # for helm's own work around the wait it was given
+_PAUSES = (1.0, 2.0, 4.0, None)  # s between the attempts while the API server is away
 _OWNER = "pulumi-resource"
 _DOWN = re.compile(r"cannot be reached|failed to fetch|dial tcp|no such host|failed to do request")
 _MISSING = re.compile(r"no chart (?:version|name) found|not found in .* (?:index|repository)")
@@ -210,10 +211,16 @@ class Helm:
         after_cancel: bool = False,
     ) -> Result:
         full = [find_tool("helm"), *command]
-        result = self._runner.run(full, self._env, stdin, timeout, after_cancel)
-        if result.code != 0:
-            raise ProviderError(release.redact(_one_line(result)))
-        return result
+        for pause in _PAUSES:
+            result = self._runner.run(full, self._env, stdin, timeout, after_cancel)
+            if result.code == 0:
+                return result
+            text = release.redact(_one_line(result))
+            # helm asks before it does anything, so trying again is safe
+            asked = "Kubernetes cluster unreachable" in text
+            if not asked or pause is None or self._runner.cancelled.wait(pause):
+                raise ProviderError(text)
+        raise AssertionError("the last attempt returns or raises")
 
 
 def _one_line(result: Result) -> str:

@@ -23,7 +23,10 @@ _PREFIX = re.compile(
 _UNREACHABLE = re.compile(
     r"dial tcp|connection to the server .* was refused|Unable to connect to the server"
     r"|no route to host|i/o timeout|connection refused|TLS handshake timeout|connection reset"
+    r"|etcdserver: |http2: client connection lost|unexpected EOF"
 )
+_BUSY = ("ServiceUnavailable", "ServerTimeout", "Timeout", "TooManyRequests")
+_PAUSES = (1.0, 2.0, 4.0, None)  # s between the attempts of what failed for a moment only
 
 
 class KubectlError(ProviderError):
@@ -43,8 +46,13 @@ class KubectlError(ProviderError):
         return self.reason == "NotFound" and "namespaces " in str(self)
 
     @property
-    def unreachable(self) -> bool:
-        return _UNREACHABLE.search(str(self)) is not None
+    def transient(self) -> bool:
+        """A busy or restarting API server, or the network: the same may well work a little later.
+
+        A creation that went through although its answer was lost is recognised as the resource's
+        own when it is tried again.
+        """
+        return self.reason in _BUSY or _UNREACHABLE.search(str(self)) is not None
 
 
 @dataclass(frozen=True)
@@ -152,10 +160,14 @@ class Kubectl:
         self, command: Sequence[str], namespace: str, stdin: str = "", timeout: float = 120.0
     ) -> Result:
         full = [find_tool("kubectl"), *command, "-n", namespace]
-        result = self._runner.run(full, self._env, stdin, timeout)
-        if result.code != 0:
-            raise _error(result.stderr)
-        return result
+        for pause in _PAUSES:
+            result = self._runner.run(full, self._env, stdin, timeout)
+            if result.code == 0:
+                return result
+            error = _error(result.stderr)
+            if not error.transient or pause is None or self._runner.cancelled.wait(pause):
+                raise error
+        raise AssertionError("the last attempt returns or raises")
 
 
 def _dry(dry_run: bool) -> list[str]:

@@ -196,7 +196,7 @@ class Objects:
             _warn(f"{_label(resource, obj)}: not checked against the cluster: {error}")
         except KubectlError as error:
             later = error.no_such_kind or error.no_such_namespace
-            if not (later or error.unreachable or error.reason in ("AlreadyExists", "Forbidden")):
+            if not (later or error.transient or error.reason in ("AlreadyExists", "Forbidden")):
                 raise ProviderError(f"{_label(resource, obj)}: {error}") from None
 
     def _create(self, obj: dict[str, Any], manager: str) -> dict[str, Any]:

@@ -3,7 +3,8 @@
     python fake_api.py ADDRESS PORT STATE
 
 STATE is a JSON file {"version": int, "nodes": {name: [pod range or null, address]}}, replaced by
-the test; each change becomes watch events. /caller answers with the client's address.
+the test; each change becomes watch events. /caller answers with the client's address. Each watch is
+a line on stdout.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Handler(BaseHTTPRequestHandler):
             self.event("ERROR", {"kind": "Status", "metadata": {}, "code": 410})
             self.wfile.write(b"0\r\n\r\n")
             return
+        print("watched", flush=True)
         while True:
             version, nodes = read()
             if version != seen:

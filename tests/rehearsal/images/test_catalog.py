@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from rehearsal.images import catalog
 from rehearsal.images.build import build_images
 from rehearsal.images.debian import DebianFiles
 from rehearsal.images.oci import Image, blob_path, read_index
-from rehearsal.paths import Paths
+from rehearsal.paths import CHECKOUT, Paths
 from tests.rehearsal.images.unpack import unpack
 
 Run = Callable[..., str]
@@ -78,6 +79,14 @@ def test_every_reference_is_made_and_every_image_is_a_reference(
     ]
     assert len(made) == len(set(made))
     assert set(made) == catalog.references()
+
+
+def test_tags_are_the_versions_that_are_built() -> None:
+    tools = tomllib.loads((CHECKOUT / "tools/tools.toml").read_text())
+    assert tools["kubernetes"]["version"] == catalog.KUBERNETES_VERSION
+    assert tools["etcd"]["version"] == catalog.ETCD_VERSION
+    assert tools["coredns"]["version"] == catalog.COREDNS_VERSION
+    assert tools["argocd"]["version"] == catalog.ARGOCD_VERSION
 
 
 def test_missing_binary_is_named(binaries: dict[str, Path], debian: DebianFiles) -> None:

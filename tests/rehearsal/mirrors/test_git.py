@@ -119,8 +119,10 @@ def test_a_push_stays_when_the_tree_is_seeded_again(
     run("push", "-q", cwd=work)
     (checkout / "gitops" / "tree" / "app.yaml").write_text("two\n")
     git.seed(repository, checkout)
-    assert log(repository) == ["gitops/tree as in the checkout", "pushed"] + [
-        "gitops/tree as in the checkout"
+    assert log(repository) == [
+        "gitops/tree as in the checkout",
+        "pushed",
+        "gitops/tree as in the checkout",
     ]
     assert run("show", "main:README", cwd=repository) == "pushed\n"
 

@@ -29,6 +29,7 @@ def test_the_host_header_chooses_the_site(mirrors: Mirrors) -> None:
     assert mirrors.ask(PACKAGES, "/core%3a/Release").body == b"packages"
     assert mirrors.ask(f"{CHARTS.upper()}:80", "/index.yaml").body == b"charts"
     assert mirrors.ask(PACKAGES, "/files/cni/cni.yaml").body == b"cni"
+    assert mirrors.ask("proxy.test", f"http://{CHARTS}/index.yaml").body == b"charts"
     assert mirrors.ask(CHARTS, "/files/cni/cni.yaml").status == 404
 
 
@@ -45,7 +46,15 @@ def test_what_is_not_there_is_one_line(mirrors: Mirrors, host: str, path: str) -
 
 @pytest.mark.parametrize(
     "path",
-    ["/../secret", "/%2e%2e/secret", "/a/../../secret", "/out/secret", "/.lock", "/a%00b", "//..//"],
+    [
+        "/../secret",
+        "/%2e%2e/secret",
+        "/a/../../secret",
+        "/out/secret",
+        "/.lock",
+        "/a%00b",
+        "//..//",
+    ],
 )
 def test_nothing_outside_the_folder_is_served(mirrors: Mirrors, path: str) -> None:
     (mirrors.sites.packages.parent / "secret").write_text("secret")

@@ -18,11 +18,13 @@
 {{- end -}}
 
 {{/* Annotations of a pod: it is replaced when what it reads at its start changes.
-In: root, component (its values). */}}
+In: root, component (its values), reads (cm, params). */}}
 {{- define "argo-cd.podAnnotations" -}}
-{{- $cm := include "argo-cd.cm" .root | sha256sum -}}
-{{- $params := include "argo-cd.params" .root | sha256sum -}}
-{{- $annotations := dict "checksum/cm" $cm "checksum/cmd-params" $params -}}
+{{- $annotations := dict -}}
+{{- $root := .root -}}
+{{- range .reads -}}
+{{- $_ := set $annotations (printf "checksum/%s" .) (include (printf "argo-cd.%s" .) $root | sha256sum) -}}
+{{- end -}}
 {{- mergeOverwrite $annotations .component.podAnnotations | toJson -}}
 {{- end -}}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from rehearsal.plugins.aws.kinds import (
@@ -19,7 +19,7 @@ from rehearsal.plugins.aws.kinds import (
 )
 from rehearsal.plugins.aws.resources.ec2_common import (
     filters,
-    retag,
+    retag_id,
     tag_list,
     tag_map,
 )
@@ -27,6 +27,7 @@ from rehearsal.plugins.aws.resources.ec2_root_volume import (
     ROOT,
     change_root,
     read_root,
+    retag_root,
     root_mapping,
     volume_tags,
 )
@@ -52,7 +53,7 @@ def _user_data(inputs: Properties) -> bytes | None:
     if text := inputs.get("userData"):
         return str(text).encode()
     if encoded := inputs.get("userDataBase64"):
-        return base64.b64decode(encoded)
+        return base64.b64decode(encoded, validate=True)
     return None
 
 
@@ -88,6 +89,8 @@ def _place(op: Operation) -> dict[str, Any]:
     moto gives a private address back on termination only if the interface ends with the instance.
     """
     inputs = op.inputs
+    if _groups(inputs):  # refused by AWS if unknown; moto would make them up
+        op.ec2.describe_security_groups(GroupIds=_groups(inputs))
     zone = {"AvailabilityZone": inputs.get("availabilityZone")}
     groups = {"Groups": list(inputs["vpcSecurityGroupIds"])} if _groups(inputs) else {}
     if not inputs.get("subnetId"):
@@ -182,7 +185,6 @@ def _read(op: Operation) -> Properties | None:
         "keyName": instance.get("KeyName"),
         "privateIp": instance.get("PrivateIpAddress"),
         "vpcSecurityGroupIds": sorted(group["GroupId"] for group in groups),
-        "associatePublicIpAddress": bool(instance.get("PublicIpAddress")),
         "iamInstanceProfile": profile.rpartition("/")[2] if profile else None,
         "sourceDestCheck": instance.get("SourceDestCheck", True),
         "monitoring": instance["Monitoring"]["State"] in ("enabled", "pending"),
@@ -199,6 +201,9 @@ def _read(op: Operation) -> Properties | None:
         **read_root(op, instance),
         **_read_user_data(op),
     }
+    if "associatePublicIpAddress" not in op.inputs:
+        # AWS tells the address alone, and an Elastic IP that came later looks the same.
+        live["associatePublicIpAddress"] = bool(instance.get("PublicIpAddress"))
     if "instanceInitiatedShutdownBehavior" in op.inputs:
         key = "instanceInitiatedShutdownBehavior"
         live[key] = _attribute(op, key)
@@ -248,6 +253,12 @@ def _update(op: Operation, changed: frozenset[str]) -> None:
         change_root(op, _describe(op))
     if _RESTARTING & changed:
         _restart_with(op, changed)
+
+
+def _retag(op: Operation, fresh: Mapping[str, str], stale: Sequence[str]) -> None:
+    retag_id(op.ec2, op.id, fresh, stale)
+    if "rootBlockDevice" in op.inputs:  # it bears the provider's default tags
+        retag_root(op, _describe(op))
 
 
 def _set_profile(op: Operation) -> None:
@@ -347,7 +358,7 @@ INSTANCE = ResourceType(
     read=_read,
     update=_update,
     delete=_delete,
-    retag=retag,
+    retag=_retag,
     validate=_validate,
     also_replaces=_also_replaces,
     unsettled={key: ("publicDns", "publicIp") for key in _RESTARTING},

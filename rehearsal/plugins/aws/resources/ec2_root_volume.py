@@ -110,6 +110,16 @@ def change_root(op: Operation, instance: Properties) -> None:
     if ends != mapping["Ebs"]["DeleteOnTermination"]:
         entry = {"DeviceName": mapping["DeviceName"], "Ebs": {"DeleteOnTermination": ends}}
         op.ec2.modify_instance_attribute(InstanceId=op.id, BlockDeviceMappings=[entry])
+    _retag_volume(op, volume)
+
+
+def retag_root(op: Operation, instance: Properties) -> None:
+    """Brings the root volume's tags, the provider's default ones among them, to the inputs."""
+    if mapping := _root_device(instance):
+        _retag_volume(op, mapping["Ebs"]["VolumeId"])
+
+
+def _retag_volume(op: Operation, volume: str) -> None:
     live = tag_map(op.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0].get("Tags"))
     wanted = volume_tags(op)
     fresh = {key: value for key, value in wanted.items() if live.get(key) != value}

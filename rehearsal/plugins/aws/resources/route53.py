@@ -19,7 +19,7 @@ from rehearsal.plugins.aws.kinds import (
 )
 from rehearsal.plugins.aws.resources.ec2_common import tag_list, tag_map
 from rehearsal.plugins.aws.schema import Operation, ResourceType
-from rehearsal.plugins.protocol import UNKNOWN, Properties
+from rehearsal.plugins.protocol import UNKNOWN, Properties, ProviderError
 
 _VPCS = SetOf(
     Record({"vpcId": Input(String(), required=True), "vpcRegion": Input(String(), computed=True)})
@@ -220,11 +220,16 @@ def _plain(name: str) -> str:
 
 
 def _create_record(op: Operation) -> str:
-    zone = op.inputs["zoneId"]
+    zone, type = op.inputs["zoneId"], op.inputs["type"]
     name = _full_name(op, zone)
-    action = "UPSERT" if op.inputs.get("allowOverwrite") else "CREATE"
-    _change(op, zone, action, _record_set(op, name))
-    return f"{zone}_{name}_{op.inputs['type']}"
+    over = op.inputs.get("allowOverwrite")
+    if not over and _find(op, zone, name, type):  # moto would keep both
+        raise ProviderError(
+            f"InvalidChangeBatch: Tried to create resource record set [name='{name}.', "
+            f"type='{type}'] but it already exists"
+        )
+    _change(op, zone, "UPSERT" if over else "CREATE", _record_set(op, name))
+    return f"{zone}_{name}_{type}"
 
 
 def _read_record(op: Operation) -> Properties | None:

@@ -107,10 +107,10 @@ class Made:
         return self.plugin.check(self.type, news, self.inputs)
 
 
-def make(plugin: Plugin, type: str, name: str = "thing", **inputs: Any) -> Made:
+def make(plugin: Plugin, type: str, /, **inputs: Any) -> Made:
     """Checks and creates a resource; what was made has nothing left to change."""
-    checked = plugin.check(type, inputs, name=name)
-    id, outputs = plugin.create(type, checked, name=name)
+    checked = plugin.check(type, inputs)
+    id, outputs = plugin.create(type, checked)
     made = Made(plugin, type, id, checked, outputs)
     made.unchanged()
     return made

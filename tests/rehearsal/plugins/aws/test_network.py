@@ -135,7 +135,14 @@ def test_nat_gateway_lives_with_its_address(aws: Aws, plugin: Plugin) -> None:
 
 def test_address_is_public_and_associated(aws: Aws, plugin: Plugin) -> None:
     vpc, subnet = make_subnet(plugin)
-    instance = make(plugin, INSTANCE, ami=AMI, instanceType="t3.micro", subnetId=subnet.id)
+    instance = make(
+        plugin,
+        INSTANCE,
+        ami=AMI,
+        instanceType="t3.micro",
+        subnetId=subnet.id,
+        associatePublicIpAddress=False,
+    )
     address = make(plugin, EIP)
     assert not address.outputs["publicIp"].startswith("127.")
     dashed = address.outputs["publicIp"].replace(".", "-")

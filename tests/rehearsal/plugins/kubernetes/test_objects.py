@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from pulumi.runtime.proto import provider_pb2
 
 from rehearsal.plugins.protocol import UNKNOWN
-from tests.rehearsal.plugins.harness import Plugin, PluginError, start_plugin
+from tests.rehearsal.plugins.harness import Plugin, PluginError, start_plugin, struct, urn
 from tests.rehearsal.plugins.kubernetes.api_server import ApiServer, free_port, make_kubeconfig
 from tests.rehearsal.plugins.kubernetes.conftest import EXECUTABLE
+from tests.rehearsal.plugins.kubernetes.recording import recording_tools
 
 CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
@@ -171,22 +171,26 @@ def test_replacement_in_place_of_the_name(plugin: Plugin, namespace: str) -> Non
 
 
 def test_secret_is_marked_and_never_on_a_command_line(
-    plugin: Plugin, server: ApiServer, namespace: str
+    server: ApiServer, namespace: str, tmp_path: Path
 ) -> None:
     news = {
         "metadata": {"name": "thing", "namespace": namespace},
         "stringData": {"password": "planted-marker"},
     }
-    inputs = plugin.check(SECRET, news)
-    with _command_lines() as seen:
+    env, log = recording_tools(tmp_path)
+    with start_plugin(EXECUTABLE, env) as plugin:
+        plugin.configure({"kubeconfig": server.kubeconfig})
+        inputs = plugin.check(SECRET, news)
         id, outputs = plugin.create(SECRET, inputs)
         labelled = inputs | {"metadata": news["metadata"] | {"labels": {"a": "b"}}}
         outputs = plugin.update(SECRET, id, inputs, outputs, labelled)
-    assert any("kubectl" in line for line in seen)
-    assert not [line for line in seen if "planted-marker" in line or "admin-token" in line]
+        raw = _raw_outputs(plugin, SECRET, id, labelled, outputs)
     assert base64.b64decode(outputs["data"]["password"]) == b"planted-marker"
-    raw = _raw_outputs(plugin, SECRET, id, labelled, outputs)
     assert list(raw["data"].struct_value.fields) == ["4dabf18193072939515e22adb298388d", "value"]
+    recorded = log.read_text()
+    assert "create" in recorded and "apply" in recorded
+    for secret in ("planted-marker", "cGxhbnRlZC1tYXJrZXI", "admin-token"):
+        assert secret not in recorded
 
 
 def test_refresh_shows_drift(plugin: Plugin, server: ApiServer, namespace: str) -> None:
@@ -357,37 +361,7 @@ def _raw_outputs(
     plugin: Plugin, type: str, id: str, inputs: dict[str, Any], outputs: dict[str, Any]
 ) -> Any:
     """The outputs as they go over the wire, with the marks of secrets."""
-    from pulumi.runtime.proto import provider_pb2
-
-    from tests.rehearsal.plugins.harness import struct, urn
-
     request = provider_pb2.ReadRequest(
         id=id, urn=urn(type), inputs=struct(inputs), properties=struct(outputs)
     )
     return plugin.call("Read", request).properties.fields
-
-
-@contextmanager
-def _command_lines() -> Iterator[set[str]]:
-    """All command lines and environments on the machine meanwhile, sampled without a pause."""
-    from pathlib import Path
-
-    seen: set[str] = set()
-    done = threading.Event()
-
-    def sample() -> None:
-        while not done.is_set():
-            for entry in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.add(entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
-                except OSError:
-                    continue
-            time.sleep(0.005)
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        done.set()
-        thread.join()

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import http.server
 import json
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,91 +19,22 @@ from tests.rehearsal.plugins.kubernetes.api_server import (
     ApiServer,
     free_port,
     make_kubeconfig,
-    tool,
+)
+from tests.rehearsal.plugins.kubernetes.chart_repository import (
+    Repository,
+    chart_repository,
+    helm,
 )
 from tests.rehearsal.plugins.kubernetes.conftest import EXECUTABLE
+from tests.rehearsal.plugins.kubernetes.recording import recording_tools
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
-_TEMPLATES = {
-    "config.yaml": """
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: {{ .Release.Name }}-config
-data:
-  text: {{ .Values.text | quote }}
-  password: {{ .Values.password | quote }}
-""",
-    "never-ready.yaml": """
-{{- if .Values.neverReady }}
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {{ .Release.Name }}-web
-spec:
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: web:1}]}
-{{- end }}
-""",
-}
-
-
-@dataclass(frozen=True)
-class Repository:
-    """url: of the chart repository; folder: of the unpacked chart; credentials: user:password."""
-
-    url: str
-    folder: Path
-
-
-class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves the repository's files; below /private/ to `user:planted-password` alone."""
-
-    def do_GET(self) -> None:
-        if self.path.startswith("/private/"):
-            expected = "Basic " + base64.b64encode(b"user:planted-password").decode()
-            if self.headers.get("Authorization") != expected:
-                self.send_error(401)
-                return
-            self.path = self.path.removeprefix("/private")
-        super().do_GET()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        return
 
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
-    folder = tmp_path_factory.mktemp("charts")
-    chart = folder / "tiny"
-    (chart / "templates").mkdir(parents=True)
-    for name, text in _TEMPLATES.items():
-        (chart / "templates" / name).write_text(text)
-    (chart / "values.yaml").write_text("text: default\npassword: none\nneverReady: false\n")
-    served = folder / "served"
-    served.mkdir()
-    for version in ("0.1.0", "0.2.0"):
-        meta = {"apiVersion": "v2", "name": "tiny", "version": version, "appVersion": "1.0"}
-        (chart / "Chart.yaml").write_text(json.dumps(meta))
-        _helm(folder, "package", str(chart), "-d", str(served))
-    _helm(folder, "repo", "index", str(served))
-    handler = functools.partial(_Handler, directory=str(served))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield Repository(f"http://127.0.0.1:{server.server_port}", chart)
-    server.shutdown()
-    server.server_close()
-
-
-def _helm(home: Path, *args: str, kubeconfig: str = "/dev/null") -> str:
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(home), "KUBECONFIG": kubeconfig}
-    result = subprocess.run(
-        [tool("helm"), *args], env=env, capture_output=True, text=True, timeout=120
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    with chart_repository(tmp_path_factory.mktemp("charts")) as served:
+        yield served
 
 
 def _news(repository: Repository, namespace: str, **more: Any) -> dict[str, Any]:
@@ -179,7 +105,7 @@ def test_refresh_shows_changed_values(
 ) -> None:
     inputs = plugin.check(RELEASE, _news(repository, namespace))
     id, outputs = plugin.create(RELEASE, inputs)
-    _helm(
+    helm(
         tmp_path, "upgrade", "tiny", str(repository.folder), "-n", namespace, "--set", "text=drift",
         kubeconfig=str(server.folder / "admin.conf"),
     )  # fmt: skip
@@ -242,7 +168,8 @@ def test_secrets_are_on_no_command_line(
             "password": "planted-password",
         },
     )
-    with _recorded(tmp_path) as (env, log), start_plugin(EXECUTABLE, env) as plugin:
+    env, log = recording_tools(tmp_path)
+    with start_plugin(EXECUTABLE, env) as plugin:
         plugin.configure({"kubeconfig": server.kubeconfig})
         inputs = plugin.check(RELEASE, news)
         plugin.create(RELEASE, inputs)
@@ -269,7 +196,7 @@ def test_nothing_is_left_after_the_plugin(
 def test_existing_release_is_not_adopted(
     plugin: Plugin, server: ApiServer, repository: Repository, namespace: str, tmp_path: Path
 ) -> None:
-    _helm(
+    helm(
         tmp_path, "install", "tiny", str(repository.folder), "-n", namespace,
         kubeconfig=str(server.folder / "admin.conf"),
     )  # fmt: skip
@@ -405,19 +332,3 @@ def _until(condition: Any) -> None:
             return
         done.wait(0.1)
     pytest.fail("the condition was not met in 20 s")
-
-
-@contextmanager
-def _recorded(folder: Path) -> Iterator[tuple[dict[str, str], Path]]:
-    """Tools that write their command line and environment to a file before they start."""
-    log, tools = folder / "log", folder / "tools" / "bin"
-    tools.mkdir(parents=True)
-    for name in ("kubectl", "helm"):
-        wrapper = tools / name
-        wrapper.write_text(
-            "#!/bin/sh\n"
-            f"tr '\\0' '\\n' </proc/$$/cmdline >>{log}\ntr '\\0' '\\n' </proc/$$/environ >>{log}\n"
-            f'exec {tool(name)} "$@"\n'
-        )
-        wrapper.chmod(0o755)
-    yield {"GROUNDWORK_CACHE": str(folder)}, log
