@@ -152,7 +152,10 @@ def _run(answer: int) -> None:
 
 def main() -> None:
     """The engine's side: serves until the engine ends the process; prints the port."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine says when to stop
+    # The engine ends its plugins by SIGINT, after it has called Cancel; they are in a process
+    # group of their own, so that a person's Ctrl-C does not reach them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(0))
     server = grpc.server(
         futures.ThreadPoolExecutor(16),
         options=[
