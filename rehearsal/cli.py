@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
 
-from rehearsal import cloud, status
+from rehearsal import cloud, sources, status
 from rehearsal.engine import STACK, Engine
 from rehearsal.errors import RehearsalError
 from rehearsal.namespace import OPERATOR, exists, inside, operator_command
@@ -66,6 +66,7 @@ def up(paths: Paths, _: argparse.Namespace) -> int:
         world.build()
         clock.phase("region")
         world.start()
+        sources.check_as_operator(paths)
         engine.prepare()
         engine.clear_stale_lock(clock.say)
         clock.phase("program")

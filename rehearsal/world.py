@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -33,6 +34,7 @@ from rehearsal.toolchain import Toolchain
 
 Report = Callable[[str], None]
 SERVICES = "198.51.100.1"
+_PORTS = {"cloud": 5000, "names": 53, "registry": 5001, "mirrors": 80}
 
 
 @dataclass
@@ -76,6 +78,7 @@ class World:
         create(Layout())
         for daemon in self._daemons():
             if daemon.pid() is None:
+                self._check_port(daemon.name)
                 self.report(f"starting {daemon.name}")
             daemon.start()
             daemon.wait_until(partial(self._ready, daemon.name), limit_s=120)
@@ -143,7 +146,11 @@ class World:
             "HOME": str(run),
             "GROUNDWORK_CACHE": str(self.paths.cache),
             "MOTO_AMIS_PATH": str(amis),
-            "MOTO_EC2_LOAD_DEFAULT_AMIS": "true",
+            # as strict as AWS where moto can be
+            "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "true",
+            "MOTO_ENABLE_KEYPAIR_VALIDATION": "true",
+            "MOTO_ENABLE_AMI_VALIDATION": "true",
+            "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
         }
         return [
             Daemon(name, daemon_command(command), environment, run)
@@ -157,8 +164,23 @@ class World:
         with inside(OPERATOR):
             if name == "names":
                 return _resolves()
-            port = {"cloud": 5000, "registry": 5001, "mirrors": 80}[name]
-            return _answers(f"http://{SERVICES}:{port}/")
+            return _answers(f"http://{SERVICES}:{_PORTS[name]}/")
+
+    def _check_port(self, name: str) -> None:
+        """Raises if a program that is none of ours holds a part's port."""
+        port = _PORTS.get(name)
+        if port is None:
+            return
+        with inside(OPERATOR), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((SERVICES, port))
+            except OSError as error:
+                raise RehearsalError(
+                    f"port {port} in namespace {OPERATOR} is taken ({error.strerror}), and {name} "
+                    f"needs it; find its holder with `ip netns exec {OPERATOR} ss -tlnp`, end it, "
+                    "and run this again"
+                ) from None
 
     def make_ssh_key(self) -> None:
         """The operator's key pair, made once a run."""

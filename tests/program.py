@@ -81,7 +81,7 @@ class Run:
         return frozenset(found)
 
 
-def make_project(folder: Path, environment: str, key: Path, **changes: Any) -> Path:
+def copy_project(folder: Path, environment: str, key: Path, **changes: Any) -> Path:
     """A project folder with this checkout's program and stack file, the stack's SSH key replaced
     by `key`, and `changes` laid over its settings (maps by key, all else replaced)."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -248,18 +248,19 @@ def _main(project: Path, stack: str, answer: Path, preview: bool) -> None:
                 outputs.update(data(request.outputs))
             return super().RegisterResourceOutputs(request)
 
-    logging.disable(logging.CRITICAL)
-    mocks.set_mocks(
-        Provider(), project="groundwork", stack=stack, preview=preview, monitor=Monitor(Provider())
-    )
-    settings.set_root_resource(None)  # `run_in_stack` makes the stack, as in a real run
-
     def program() -> None:
         runpy.run_path(str(project / "__main__.py"), run_name="__main__")
 
+    async def whole() -> None:
+        provider = Provider()
+        mocks.set_mocks(provider, "groundwork", stack, preview, monitor=Monitor(provider))
+        settings.set_root_resource(None)  # `run_in_stack` makes the stack, as in a real run
+        await run_in_stack(program)
+
+    logging.disable(logging.CRITICAL)
     error: str | None = None
     try:
-        asyncio.new_event_loop().run_until_complete(run_in_stack(program))
+        asyncio.run(whole())
     except Exception as raised:
         error = f"{type(raised).__name__}: {raised}"
     answer.write_text(

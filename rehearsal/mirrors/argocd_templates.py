@@ -67,8 +67,6 @@ COMPONENTS = {
 
 _CLUSTER_WIDE = {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
 _AS_THEY_ARE = {"ServiceAccount", "Role", "ClusterRole"}
-# They let redis's pod make its password; in the chart that is the Secret argocd-redis.
-_LEFT_OUT = {("Role", "argocd-redis"), ("RoleBinding", "argocd-redis")}
 # Objects whose content is values: (values key, helper that renders it, condition).
 _CONFIGS = {
     ("ConfigMap", "argocd-cm"): ("argo-cd.cm", "configs.cm.create"),
@@ -88,8 +86,7 @@ def templates(objects: list[Object]) -> dict[str, str]:
     made: dict[str, str] = {}
     for item in objects:
         kind, name = item["kind"], item["metadata"]["name"]
-        if (kind, name) not in _LEFT_OUT:
-            made[f"{kind.lower()}-{name}.yaml"] = _Template(item).render()
+        made[f"{kind.lower()}-{name}.yaml"] = _Template(item).render()
     return made
 
 
@@ -224,11 +221,6 @@ class _Template:
             pod[key] = self._put(f"{values}.{key} | default .Values.global.{key} | toJson")
         pod["imagePullSecrets"] = self._put(".Values.global.imagePullSecrets | toJson")
         pod["containers"] = [self._main_container(item, component) for item in pod["containers"]]
-        if self._component == "redis":
-            # Its only one makes the password, which is in the chart's Secret.
-            if [item["name"] for item in pod.pop("initContainers")] != ["secret-init"]:
-                raise self._unknown("init containers")
-            pod["automountServiceAccountToken"] = False
         if "initContainers" in pod:
             init = [item | self._image(".Values.global.image") for item in pod["initContainers"]]
             pod["initContainers"] = init

@@ -21,8 +21,6 @@ from tests.rehearsal.mirrors.conftest import Mirrors
 Objects = dict[tuple[str, str], dict[str, Any]]
 CHART = "argo-cd-9.1.8.tgz"
 OFF = {"dex": {"enabled": False}, "notifications": {"enabled": False}}
-# Redis's password is the chart's own Secret, so nothing has to make it in the cluster.
-LEFT_OUT = {("Role", "argocd-redis"), ("RoleBinding", "argocd-redis")}
 
 
 @pytest.fixture(scope="session")
@@ -96,8 +94,8 @@ def test_every_object_of_the_manifests_is_there(render: Any, upstream: Objects) 
         }
     )
     renamed = {("Service", "argocd-metrics"): ("Service", "argocd-application-controller-metrics")}
-    wanted = {renamed.get(key, key) for key in upstream} - LEFT_OUT
-    assert set(objects) == wanted | {("Secret", "argocd-redis")}
+    wanted = {renamed.get(key, key) for key in upstream}
+    assert set(objects) == wanted
 
 
 def test_what_is_switched_off_is_not_there(render: Any, upstream: Objects) -> None:
@@ -110,7 +108,7 @@ def test_what_is_switched_off_is_not_there(render: Any, upstream: Objects) -> No
         and key[0] != "NetworkPolicy"
         and "metrics" not in key[1]
     }
-    assert set(objects) == wanted - LEFT_OUT | {("Secret", "argocd-redis")}
+    assert set(objects) == wanted
 
 
 @pytest.mark.parametrize("kind", ["ClusterRole", "Role", "CustomResourceDefinition", "Service"])
@@ -118,7 +116,7 @@ def test_contents_are_the_manifests(render: Any, upstream: Objects, kind: str) -
     objects = render({})
     compared = 0
     for key, item in upstream.items():
-        if key[0] != kind or key in LEFT_OUT or key not in objects:
+        if key[0] != kind or key not in objects:
             continue
         compared += 1
         if kind == "Service":

@@ -1,0 +1,150 @@
+"""The commands of the cluster layer: how they connect, in which order, and what deletes run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster import render
+from tests.conftest import Environment
+from tests.program import COMMAND, Resource, Run, Secret, plain
+
+
+def commands(environment: Environment) -> dict[str, Resource]:
+    return environment.run.of(COMMAND)
+
+
+def connection(command: Resource) -> dict[str, Any]:
+    return plain(command.inputs["connection"])  # type: ignore[no-any-return]
+
+
+def named(run: Run, kind: str, name: str) -> str:
+    return run.of(kind)[name].urn
+
+
+def members(environment: Environment) -> list[str]:
+    return [n.name for n in environment.settings.nodes if n.role != "control-plane"]
+
+
+def test_there_are_just_the_commands_that_the_design_names(environment: Environment) -> None:
+    names = members(environment)
+    assert set(commands(environment)) == {
+        *("join-key", "init", "cni", "labels", "prepare-k8s-master"),
+        *(f"prepare-{name}" for name in names),
+        *(f"member-{name}" for name in names),
+    }
+
+
+def test_the_providers_traps_are_disarmed(environment: Environment) -> None:
+    for command in commands(environment).values():
+        assert command.inputs["logging"] == "none", command.name
+        assert command.inputs["addPreviousOutputInEnv"] is False, command.name
+        # an update that is not set runs `create` again, and sshd refuses an environment
+        assert command.inputs["update"] == command.inputs["create"], command.name
+        assert "environment" not in command.inputs, command.name
+
+
+def test_a_command_runs_anew_on_another_machine_alone(environment: Environment) -> None:
+    for name, command in commands(environment).items():
+        node = name.removeprefix("prepare-").removeprefix("member-")
+        machine = node if node.startswith("k8s-") else "k8s-master"
+        assert command.inputs["triggers"] == [f"{machine}-id"]
+
+
+def test_private_hosts_are_reached_by_way_of_the_bastion(environment: Environment) -> None:
+    bastion = environment.run.outputs["bastion_address"]
+    addresses = {n["name"]: n["private_ip"] for n in environment.run.outputs["nodes"]}
+    for name in members(environment):
+        to = connection(commands(environment)[f"prepare-{name}"])
+        assert to["host"] == addresses[name]
+        assert to["proxy"]["host"] == bastion
+    for name in ("prepare-k8s-master", "init", "cni", "labels", "join-key"):
+        to = connection(commands(environment)[name])
+        assert to["host"] == bastion and "proxy" not in to
+
+
+def test_each_hop_waits_long_enough_for_a_machine_to_boot(environment: Environment) -> None:
+    for command in commands(environment).values():
+        to = connection(command)
+        for hop in (to, to.get("proxy", to)):
+            assert hop["user"] == environment.settings.ssh.user
+            assert hop["dialErrorLimit"] * hop["perDialTimeout"] >= 300
+
+
+def test_the_key_is_a_secret_on_each_hop(environment: Environment) -> None:
+    for command in commands(environment).values():
+        to = command.inputs["connection"]
+        if isinstance(to, Secret):
+            continue
+        for hop in (to, to.get("proxy", to)):
+            assert isinstance(hop, Secret) or isinstance(hop["privateKey"], Secret), command.name
+
+
+def test_kubeadms_configuration_comes_by_stdin_and_admin_conf_is_secret(
+    environment: Environment,
+) -> None:
+    for name, command in commands(environment).items():
+        assert ("stdin" in command.inputs) == (name == "init")
+        assert (command.secret_outputs == ("stdout",)) == (name == "init")
+    stdin = plain(commands(environment)["init"].inputs["stdin"])
+    assert f"controlPlaneEndpoint: {environment.settings.api_endpoint}:6443" in stdin
+
+
+def test_members_run_on_the_control_plane_and_leave_from_there(environment: Environment) -> None:
+    master = connection(commands(environment)["init"])
+    for name in members(environment):
+        member = commands(environment)[f"member-{name}"]
+        assert connection(member) == master  # a delete uses the connection of its create
+        assert member.inputs["delete"] == render.as_root("leave", NODE_NAME=name)
+        assert member.delete_before_replace
+        assert member.deleted_with == commands(environment)["cni"].urn
+    others = {n for n, c in commands(environment).items() if "delete" in c.inputs}
+    assert others == {f"member-{name}" for name in members(environment)}
+
+
+def test_a_member_waits_for_the_network_and_its_own_host_alone(environment: Environment) -> None:
+    run, made = environment.run, commands(environment)
+    for name in members(environment):
+        needs = run.needs(made[f"member-{name}"])
+        assert {made["cni"].urn, made[f"prepare-{name}"].urn, made["init"].urn} <= needs
+        others = {n for n in made if n.startswith(("member-", "prepare-"))}
+        others -= {f"member-{name}", f"prepare-{name}", "prepare-k8s-master"}
+        assert not {made[n].urn for n in others} & needs
+
+
+def test_the_control_plane_is_made_in_order(environment: Environment) -> None:
+    made = commands(environment)
+    for later, earlier in (("init", "prepare-k8s-master"), ("cni", "init"), ("labels", "cni")):
+        assert made[earlier].urn in made[later].dependencies
+    record = environment.run.one("aws:route53/record:Record")
+    assert record.urn in environment.run.needs(made["init"])
+
+
+def test_a_host_is_prepared_when_it_can_be_reached_and_can_reach_out(
+    environment: Environment,
+) -> None:
+    run, made = environment.run, commands(environment)
+    rules = run.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule").values()
+    bastion = named(run, "aws:ec2/eipAssociation:EipAssociation", "k8s-master")
+    for node in environment.settings.nodes:
+        needs = run.needs(made[f"prepare-{node.name}"])
+        assert named(run, "aws:ec2/instance:Instance", node.name) in needs
+        assert {rule.urn for rule in rules} <= needs
+        way_out = "public-default" if node.public else "private-default"
+        assert named(run, "aws:ec2/route:Route", way_out) in needs
+        assert bastion in needs
+
+
+def test_the_scripts_get_the_nodes_own_data(environment: Environment) -> None:
+    addresses = {n["name"]: n["private_ip"] for n in environment.run.outputs["nodes"]}
+    for node in environment.settings.nodes:
+        if node.role == "control-plane":
+            continue
+        script = commands(environment)[f"member-{node.name}"].inputs["create"]
+        assert script == render.member(
+            node,
+            addresses[node.name],
+            f"ssh-ed25519 AAAAprepare-{node.name}",
+            environment.settings.ssh.user,
+            f"{environment.settings.api_endpoint}:6443",
+            f"aws:///{node.zone}/{node.name}-id",
+        )
