@@ -90,7 +90,7 @@ def copy_project(folder: Path, environment: str, key: Path, **changes: Any) -> P
     document = yaml.safe_load((CHECKOUT / name).read_text())
     settings = document["config"]["groundwork:settings"]
     ssh = {"private_key_file": str(key), "public_key_file": f"{key}.pub"}
-    for section, value in {"ssh": ssh, **changes}.items():
+    for section, value in [("ssh", ssh), *changes.items()]:
         below = settings.get(section)
         merge = isinstance(below, dict) and isinstance(value, dict)
         settings[section] = {**below, **value} if merge else value

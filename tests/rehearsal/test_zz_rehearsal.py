@@ -1,0 +1,366 @@
+"""The rehearsal, whole: up, look, change, kill, interrupt, down, and nothing left.
+
+One rehearsal, booted once; the tests act on it in the order in which they stand here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal.engine import STACK, Engine
+from rehearsal.hosts.host import list_hosts
+from rehearsal.namespace import operator_command
+from rehearsal.paths import Paths
+from settings import Settings, load
+
+pytestmark = [pytest.mark.rehearsal, pytest.mark.slow]
+
+PATHS = Paths()
+STACK_FILE = PATHS.checkout / f"Pulumi.{STACK}.yaml"
+TOKEN = re.compile(rb"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")  # kubeadm's bootstrap tokens
+FIFTEENTH = """
+    nodes:
+      - {name: k8s-worker-batch, role: worker, instance_type: t3.medium, zone: ap-northeast-2c, \
+labels: {workload: batch}, taints: ["workload=batch:NoSchedule"]}
+"""
+
+
+@dataclass
+class CommandLines:
+    """Watches every process's command line for what must not be in one."""
+
+    found: set[str] = field(default_factory=set)
+    samples: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        secrets = re.compile(rb"PRIVATE KEY|client-key-data|" + TOKEN.pattern)
+        while not self._stop.wait(0.1):
+            self.samples += 1
+            for folder in Path("/proc").glob("[0-9]*"):
+                try:
+                    line = (folder / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if secrets.search(line):
+                    self.found.add(line[:300].decode(errors="replace"))
+
+    def __enter__(self) -> CommandLines:
+        threading.Thread(target=self.watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+
+
+def rehearse(*arguments: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "rehearsal", *arguments],
+        cwd=PATHS.checkout,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2400,
+    )
+    if check is not None and done.returncode != check:
+        pytest.fail(f"rehearsal {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def operator(*command: str) -> str:
+    """A command where the operator sits; its output."""
+    done = subprocess.run(
+        operator_command(command),
+        env=Engine(PATHS).environment(),
+        cwd=PATHS.checkout,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+def kubectl(*arguments: str) -> Any:
+    return json.loads(operator("kubectl", *arguments, "-o", "json"))
+
+
+def nodes() -> dict[str, Any]:
+    return {item["metadata"]["name"]: item for item in kubectl("get", "nodes")["items"]}
+
+
+def ready(node: Any) -> bool:
+    conditions = {c["type"]: c["status"] for c in node["status"]["conditions"]}
+    return conditions.get("Ready") == "True"
+
+
+def steps() -> list[tuple[str, str]]:
+    """(operation, URN) of what the last `up` did, from the engine's own event log."""
+    lines = (PATHS.logs / "pulumi-up.events").read_text().splitlines()
+    done = [json.loads(line).get("resOutputsEvent") for line in lines if line]
+    found = [(e["metadata"]["op"], e["metadata"]["urn"]) for e in done if e]
+    assert found, "the event log holds no step at all"
+    return [(op, urn) for op, urn in found if op not in ("same", "read")]
+
+
+def logins() -> int:
+    """How often the bastion's sshd has let anybody in."""
+    count = ssh("sudo journalctl -u ssh --no-pager | grep -c 'Accepted publickey'")
+    return int(count)
+
+
+def ssh(command: str) -> str:
+    bastion = operator("pulumi", "stack", "output", "bastion_address").strip()
+    options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-q"]
+    return operator("ssh", "-i", str(PATHS.ssh_key), *options, f"admin@{bastion}", command)
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return load(PATHS.checkout, STACK)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rehearsal() -> Iterator[CommandLines]:
+    """A rehearsal brought up from nothing, and taken down at the end whatever happens."""
+    rehearse("down")
+    try:
+        with CommandLines() as lines:
+            rehearse("up")
+        yield lines
+    finally:
+        rehearse("down", check=None)
+
+
+@pytest.fixture
+def fifteenth() -> Iterator[None]:
+    """One more line of node data while the test runs."""
+    before = STACK_FILE.read_text()
+    STACK_FILE.write_text(before + FIFTEENTH.lstrip("\n"))
+    try:
+        yield
+    finally:
+        STACK_FILE.write_text(before)
+
+
+def test_every_node_is_ready_with_its_labels_and_taints(settings: Settings) -> None:
+    found = nodes()
+    assert set(found) == {node.name for node in settings.nodes}
+    assert len(found) == 14
+    for node in settings.nodes:
+        item = found[node.name]
+        assert ready(item), node.name
+        labels = item["metadata"]["labels"]
+        assert labels[f"node-role.kubernetes.io/{node.role}"] == ""
+        assert all(labels[key] == value for key, value in node.labels.items())
+        taints = {
+            f"{t['key']}={t.get('value', '')}:{t['effect']}" for t in item["spec"].get("taints", [])
+        }
+        wanted = set(node.taints)
+        if node.role == "control-plane":
+            wanted.add("node-role.kubernetes.io/control-plane=:NoSchedule")
+        assert taints == wanted, node.name
+        assert item["spec"]["providerID"].startswith(f"aws:///{node.zone}/i-")
+
+
+def test_applications_are_synced_and_healthy_in_waves() -> None:
+    found = {
+        item["metadata"]["name"]: item
+        for item in kubectl("get", "applications.argoproj.io", "-n", "argocd")["items"]
+    }
+    assert {"root", "infrastructure", "ecoeco-api-auth"} <= set(found)
+    for name, item in found.items():
+        assert item["status"]["sync"]["status"] == "Synced", name
+        assert item["status"]["health"]["status"] == "Healthy", name
+        assert item["spec"]["project"] != "default", name
+    first = found["infrastructure"]["status"]["operationState"]["finishedAt"]
+    assert found["ecoeco-api-auth"]["metadata"]["creationTimestamp"] >= first
+
+
+def test_the_auth_api_runs_on_its_node_and_answers() -> None:
+    pods = kubectl("get", "pods", "-n", "auth")["items"]
+    assert len(pods) == 2
+    assert {pod["spec"]["nodeName"] for pod in pods} == {"k8s-api-auth"}
+    path = "/api/v1/namespaces/auth/services/auth-api:80/proxy/"
+    assert json.loads(operator("kubectl", "get", "--raw", path))["service"] == "auth"
+
+
+def test_argo_cd_answers_at_its_address() -> None:
+    url = operator("pulumi", "stack", "output", "argocd_url").strip()
+    assert operator("curl", "-ks", f"{url}/healthz").strip() == "ok"
+
+
+def test_status_says_that_all_is_well() -> None:
+    found = json.loads(rehearse("status", "--json").stdout)
+    assert found["well"] and len(found["nodes"]) == 14
+    assert "Synced" in rehearse("status").stdout
+
+
+def test_no_secret_was_on_a_command_line(rehearsal: CommandLines) -> None:
+    assert rehearsal.samples > 100
+    assert not rehearsal.found
+
+
+def test_no_secret_is_in_the_state_or_the_logs() -> None:
+    kubeconfig = Engine(PATHS).kubeconfig.read_text()
+    client_key = re.search(r"client-key-data: (\S+)", kubeconfig)
+    assert client_key
+    private = PATHS.ssh_key.read_text().splitlines()[2]
+    planted = [
+        client_key[1],
+        base64.b64decode(client_key[1]).decode().splitlines()[1],
+        private,
+    ]
+    exported = operator("pulumi", "stack", "export")
+    texts = {"state": exported}
+    texts |= {file.name: file.read_text(errors="replace") for file in PATHS.logs.iterdir()}
+    for where, text in texts.items():
+        assert not [secret[:12] for secret in planted if secret in text], where
+        assert "PRIVATE KEY" not in text, where
+        assert not TOKEN.search(text.encode()), where
+    assert "ciphertext" in exported
+
+
+def test_a_second_up_changes_nothing_and_runs_no_command() -> None:
+    before = logins()
+    rehearse("up")
+    assert steps() == []
+    assert logins() == before + 1  # this very question
+
+
+def test_a_refresh_sees_no_drift() -> None:
+    operator("pulumi", "refresh", "--preview-only", "--expect-no-changes", "--non-interactive")
+
+
+def test_a_second_command_at_the_same_time_is_refused() -> None:
+    first = subprocess.Popen(
+        [sys.executable, "-m", "rehearsal", "up"],
+        cwd=PATHS.checkout,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert first.stdout is not None
+        for line in first.stdout:  # it holds the lock once it says anything
+            if line.strip():
+                break
+        second = rehearse("up", check=1)
+        assert f"another rehearsal command is at work (process {first.pid})" in second.stderr
+    finally:
+        first.communicate(timeout=600)
+    assert first.returncode == 0
+
+
+def test_a_broken_stack_file_changes_nothing() -> None:
+    before = STACK_FILE.read_text()
+    STACK_FILE.write_text(before.replace("aws:", "awz:", 1))
+    try:
+        refused = rehearse("up", check=1)
+    finally:
+        STACK_FILE.write_text(before)
+    assert re.search(r"Pulumi\.rehearsal\.yaml:\d+: awz: unknown key", refused.stderr)
+    assert "nothing was changed" in refused.stderr and "Traceback" not in refused.stderr
+    assert len(nodes()) == 14
+
+
+def test_one_more_line_is_one_more_node_even_if_interrupted(fifteenth: None) -> None:
+    first = subprocess.Popen(
+        [sys.executable, "-m", "rehearsal", "up"],
+        cwd=PATHS.checkout,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert first.stdout is not None
+    said = ""
+    for line in first.stdout:
+        said += line
+        if "create prepare-k8s-worker-batch" in line:
+            os.kill(first.pid, signal.SIGINT)
+    assert first.wait(timeout=600) == 130, said
+    assert "make up` goes on from here" in said
+    touched = {urn for _, urn in steps()}
+
+    rehearse("up")
+    touched |= {urn for _, urn in steps()}
+    others = {u for u in touched if "k8s-worker-batch" not in u and "pulumi:pulumi:Stack" not in u}
+    assert others == set()
+    added = nodes()["k8s-worker-batch"]
+    assert ready(added)
+    assert added["metadata"]["labels"]["workload"] == "batch"
+    assert added["spec"]["taints"][0]["value"] == "batch"
+    assert len(nodes()) == 15
+
+
+def test_a_removed_line_is_a_removed_node_although_its_host_is_dead() -> None:
+    instance = next(
+        entry["id"]
+        for entry in json.loads((PATHS.run / "reconciler.json").read_text())["instances"]
+        if entry["name"] == "k8s-worker-batch"
+    )
+    next(host for host in list_hosts(PATHS) if host.spec.name == instance).kill()
+    rehearse("up")
+    done = steps()
+    assert {op for op, _ in done} == {"delete"}
+    assert all("k8s-worker-batch" in urn for _, urn in done)
+    assert "k8s-worker-batch" not in nodes()
+    assert len(nodes()) == 14
+
+
+def test_a_push_is_synced_by_the_webhook() -> None:
+    """Scaled by git alone; far sooner than Argo CD's polling of two minutes would."""
+    patch = PATHS.checkout / "gitops/tree/k8s/overlays/auth/deployment-patch.yaml"
+    before = patch.read_text()
+    patch.write_text(before.replace("spec:\n  template:", "spec:\n  replicas: 3\n  template:", 1))
+    try:
+        rehearse("up")
+        for _ in range(300):
+            pods = kubectl("get", "deployment", "auth-api", "-n", "auth")
+            if pods["status"].get("readyReplicas") == 3:
+                break
+            threading.Event().wait(1)
+        assert pods["status"]["readyReplicas"] == 3
+    finally:
+        patch.write_text(before)
+    rehearse("up")
+
+
+def test_down_leaves_nothing() -> None:
+    said = rehearse("down").stdout
+    assert "nothing is left" in said
+    assert not PATHS.run.exists()
+    netns = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+    assert not re.search(r"^gw-", netns, re.M)
+    assert str(PATHS.run) not in Path("/proc/self/mountinfo").read_text()
+    groups = [p for p in Path("/sys/fs/cgroup").glob("**/groundwork") if any(p.iterdir())]
+    assert not [g for g in groups if any(child.is_dir() for child in g.iterdir())]
+    mine = str(PATHS.checkout)
+    left = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if re.search(r"rehearsal\.(names|mirrors|reconciler)|moto_server", line) and mine in line:
+            left.append(line)
+    assert not left
+    assert not Path("/etc/netns/gw-internet").exists()
+    assert not Path("/run/groundwork-rehearsal.owner").exists()
