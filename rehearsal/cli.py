@@ -18,7 +18,7 @@ from rehearsal.engine import STACK, Engine
 from rehearsal.errors import RehearsalError
 from rehearsal.namespace import OPERATOR, exists, inside, operator_command
 from rehearsal.paths import Paths
-from rehearsal.preflight import check
+from rehearsal.preflight import check, other_owner
 from rehearsal.progress import LAYERS, Progress
 from rehearsal.world import World
 from settings import SettingsError, load
@@ -139,6 +139,8 @@ def down(paths: Paths, _: argparse.Namespace) -> int:
     """Destroys what the program made, then the rehearsal, and proves that nothing is left."""
     with _alone():
         clock = Clock(paths)
+        for problem in other_owner(paths):
+            raise RehearsalError(problem)
         world, engine = World(paths, clock.say), Engine(paths)
         left: list[str] = []
         if world.running() and engine.config_file.exists():

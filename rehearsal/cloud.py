@@ -24,7 +24,9 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_ENDPOINT_URL": ENDPOINT,
     "AWS_EC2_METADATA_DISABLED": "true",
+    # moto's answers carry no checksums, which the SDKs would warn of each time
     "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+    "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
 }
 
 

@@ -116,14 +116,16 @@ class Engine:
         """
         self.paths.logs.mkdir(parents=True, exist_ok=True)
         log = self.paths.logs / f"pulumi-{verb}.log"
-        events = self.paths.logs / f"pulumi-{verb}.events"
+        # the engine's own event log has debug messages with secrets in the clear
+        events = self._home / f"{verb}.events"
         events.unlink(missing_ok=True)
-        events.touch()
+        events.touch(mode=0o600)
         confirm = [] if verb == "preview" else ["--yes", "--skip-preview"]
         command = ["pulumi", verb, "--non-interactive", *confirm, *extra]
         command += ["--event-log", str(events)]
-        progress = Progress(report)
-        with log.open("wb") as out:
+        steps = self.steps_file(verb)
+        with log.open("wb") as out, steps.open("w") as kept:
+            progress = Progress(report, kept)
             process = subprocess.Popen(
                 operator_command(command),
                 cwd=self.paths.checkout,
@@ -141,12 +143,17 @@ class Engine:
             finally:
                 done.set()
                 reader.join()
+                events.unlink()
         if status != 0:
             reasons = progress.errors or [_tail(log)]
             raise RehearsalError(
                 f"pulumi {verb} failed; the whole output is in {log}:\n" + "\n".join(reasons)
             )
         return progress
+
+    def steps_file(self, verb: str) -> Path:
+        """What the last run of `verb` did, JSON lines: seconds, event, operation, URN."""
+        return self.paths.logs / f"pulumi-{verb}.steps"
 
     def output(self, name: str) -> str:
         """One stack output, secrets shown."""

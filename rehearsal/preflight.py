@@ -17,8 +17,15 @@ OWNER = Path("/run/groundwork-rehearsal.owner")
 
 
 def check(paths: Paths) -> None:
-    """Raises RehearsalError with every problem, a line each."""
-    problems = list(system_problems()) or list(machine_problems(paths))
+    """Raises RehearsalError with every problem, a line each.
+
+    What a rehearsal of this checkout that runs already has taken is not asked for again.
+    """
+    problems = list(system_problems())
+    if not problems:
+        problems = list(check_machine(paths)) + list(other_owner(paths))
+    if not problems and read_owner() is None:
+        problems = list(room_problems(paths))
     if problems:
         raise RehearsalError("\n".join(problems))
 
@@ -26,13 +33,13 @@ def check(paths: Paths) -> None:
 def system_problems(system: str = platform.system(), uid: int | None = None) -> Iterator[str]:
     """What makes looking further pointless."""
     if system != "Linux":
-        yield f"the rehearsal needs Linux, and this is {system}; `make preview` works here"
+        yield f"the rehearsal needs Linux, and this is {system}; use a Linux machine or a VM"
     elif (os.geteuid() if uid is None else uid) != 0:
         yield "the rehearsal makes namespaces and mounts, which needs root; run `sudo make up`"
 
 
-def machine_problems(paths: Paths) -> Iterator[str]:
-    """Memory, disk, namespaces, leftovers of another rehearsal."""
+def room_problems(paths: Paths) -> Iterator[str]:
+    """Memory and disk."""
     memory = memory_gib()
     if memory < MEMORY_GIB:
         yield (
@@ -46,8 +53,6 @@ def machine_problems(paths: Paths) -> Iterator[str]:
                 f"{free:.1f} GiB are free on the disk of {folder} and {DISK_GIB} are needed; "
                 "free some, or set GROUNDWORK_CACHE to a folder on a larger disk"
             )
-    yield from check_machine(paths)
-    yield from _in_use(paths)
 
 
 def memory_gib(meminfo: Path = Path("/proc/meminfo")) -> float:
@@ -64,7 +69,7 @@ def memory_gib(meminfo: Path = Path("/proc/meminfo")) -> float:
     return available / 2**30
 
 
-def _in_use(paths: Paths) -> Iterator[str]:
+def other_owner(paths: Paths) -> Iterator[str]:
     """A running rehearsal of another checkout, by what only one can have."""
     owner = read_owner()
     if owner is not None and owner != paths.checkout:

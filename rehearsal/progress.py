@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 LAYERS = ("infra", "cluster", "gitops")
 _COLOR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
@@ -23,10 +23,12 @@ _QUIET = {"same", "read"}
 class Progress:
     """Collects events; reports a line when a resource of note is done or fails.
 
-    changes: (operation, URN) of every finished step but `same`, in order. errors: messages.
+    kept: where each step is written to, without inputs, outputs and messages, which may hold
+    secrets. changes: (operation, URN) of every finished step but `same`, in order. errors: messages.
     """
 
     report: Callable[[str], None]
+    kept: TextIO
     changes: list[tuple[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     unchanged: int = 0
@@ -37,6 +39,9 @@ class Progress:
 
     def take(self, event: dict[str, Any]) -> None:
         """One engine event, as in the event log."""
+        for kind in ("resourcePreEvent", "resOutputsEvent", "resOpFailedEvent"):
+            if step := event.get(kind):
+                self._keep(kind, step["metadata"])
         if found := event.get("resourcePreEvent"):
             meta = found["metadata"]
             self._started[meta["urn"]] = time.monotonic()
@@ -56,6 +61,11 @@ class Progress:
         elif found := event.get("resOpFailedEvent"):
             meta = found["metadata"]
             self.report(f"  {layer(meta['urn'])}: {meta['op']} {name(meta['urn'])} FAILED")
+
+    def _keep(self, kind: str, meta: dict[str, Any]) -> None:
+        seconds = round(time.monotonic() - self._begin, 1)
+        step = {"seconds": seconds, "event": kind, "op": meta["op"], "urn": meta["urn"]}
+        print(json.dumps(step), file=self.kept, flush=True)
 
     def _finished(self, meta: dict[str, Any]) -> None:
         urn, op = meta["urn"], meta["op"]

@@ -18,7 +18,7 @@ import dnslib
 
 from rehearsal import cloud
 from rehearsal.errors import RehearsalError
-from rehearsal.hosts.base import build_base
+from rehearsal.hosts.base import USER, build_base
 from rehearsal.hosts.host import remove_all
 from rehearsal.hosts.machine import raise_limits, restore_limits
 from rehearsal.images.build import build_images
@@ -183,7 +183,10 @@ class World:
                 ) from None
 
     def make_ssh_key(self) -> None:
-        """The operator's key pair, made once a run."""
+        """The operator's key pair, made once a run, and an ssh configuration that uses it.
+
+        The jump host needs the key too, and ssh takes that from a file alone.
+        """
         key = self.paths.ssh_key
         if key.exists() and key.with_suffix(".pub").exists():
             return
@@ -191,6 +194,10 @@ class World:
         key.unlink(missing_ok=True)
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f", str(key)]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+        (key.parent / "config").write_text(
+            f"User {USER}\nIdentityFile {key}\nUserKnownHostsFile {key.parent}/known_hosts\n"
+            "StrictHostKeyChecking accept-new\nLogLevel ERROR\n"
+        )
 
 
 def _answers(url: str) -> bool:

@@ -96,6 +96,11 @@ def _bastion(access: Access, nodes: Sequence[Node]) -> Iterator[Refusal]:
     bastion = next((node for node in nodes if node.name == access.bastion), None)
     if bastion is None:
         yield ("access", "bastion"), f"{access.bastion} is not among the nodes"
+    elif bastion.role is not Role.CONTROL_PLANE:
+        yield (
+            ("access", "bastion"),
+            f"{access.bastion} has role {bastion.role}; SSH is open on the control plane alone",
+        )
     elif not bastion.public:
         yield ("access", "bastion"), f"{access.bastion} is not public; set public: true on it"
 

@@ -65,9 +65,7 @@ EnvironmentMaker = Callable[..., Environment]
 
 
 @pytest.fixture(scope="session")
-def make_environment(
-    tmp_path_factory: pytest.TempPathFactory, key_pair: Path
-) -> EnvironmentMaker:
+def make_environment(tmp_path_factory: pytest.TempPathFactory, key_pair: Path) -> EnvironmentMaker:
     """Runs the program for a stack file of this checkout, with changes laid on its settings."""
 
     def make(name: str, preview: bool = False, **changes: object) -> Environment:

@@ -220,7 +220,9 @@ def _main(project: Path, stack: str, answer: Path, preview: bool) -> None:
             calls.append(args.token)
             return {**args.args, "id": "ami-0123456789abcdef0"}, []
 
-    class Monitor(mocks.MockMonitor):
+    base: Any = mocks.MockMonitor  # its methods have no types
+
+    class Monitor(base):  # type: ignore[misc]
         def RegisterResource(self, request: Any) -> Any:
             response = super().RegisterResource(request)
             if request.type != "pulumi:pulumi:Stack":
@@ -254,7 +256,8 @@ def _main(project: Path, stack: str, answer: Path, preview: bool) -> None:
     async def whole() -> None:
         provider = Provider()
         mocks.set_mocks(provider, "groundwork", stack, preview, monitor=Monitor(provider))
-        settings.set_root_resource(None)  # `run_in_stack` makes the stack, as in a real run
+        # `run_in_stack` makes the stack, as in a real run
+        settings.set_root_resource(None)  # type: ignore[arg-type]
         await run_in_stack(program)
 
     logging.disable(logging.CRITICAL)

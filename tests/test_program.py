@@ -10,7 +10,7 @@ import pytest
 
 from contract import Contract
 from tests.conftest import Environment, EnvironmentMaker
-from tests.program import COMMAND, Resource, Run, Secret, in_the_clear, copy_project, plain, run
+from tests.program import COMMAND, Resource, Run, Secret, copy_project, in_the_clear, plain, run
 
 TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")  # kubeadm's bootstrap tokens
 

@@ -45,9 +45,7 @@ def shape(definition: dict[str, Any]) -> dict[str, Any]:
 
 def broken(promised: dict[str, Any], properties: dict[str, Any]) -> set[str]:
     """The promised names that are gone or of another type."""
-    return {
-        name for name, wanted in promised.items() if shape(properties.get(name, {})) != wanted
-    }
+    return {name for name, wanted in promised.items() if shape(properties.get(name, {})) != wanted}
 
 
 def test_what_this_major_version_promised_is_kept() -> None:

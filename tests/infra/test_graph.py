@@ -17,7 +17,13 @@ EIP = "aws:ec2/eip:Eip"
 ASSOCIATION = "aws:ec2/eipAssociation:EipAssociation"
 
 # The resources of ours that bear a name tag; the others have names or belong to one that has.
-TAGGED = (INSTANCE, EIP, "aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet", "aws:ec2/routeTable:RouteTable")
+TAGGED = (
+    INSTANCE,
+    EIP,
+    "aws:ec2/vpc:Vpc",
+    "aws:ec2/subnet:Subnet",
+    "aws:ec2/routeTable:RouteTable",
+)
 
 
 def ways_out(run: Run) -> dict[str, Resource]:

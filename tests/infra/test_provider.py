@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.conftest import Environment, EnvironmentMaker
 from tests.program import Run
@@ -11,7 +12,7 @@ ENDPOINT = "http://192.0.2.1:4566"
 SKIPS = {"skipCredentialsValidation", "skipMetadataApiCheck", "skipRequestingAccountId"}
 
 
-def provider(run: Run) -> dict[str, object]:
+def provider(run: Run) -> dict[str, Any]:
     """The provider's inputs; a provider gets all but texts as JSON."""
     inputs = run.one("pulumi:providers:aws").inputs
     return {
@@ -29,7 +30,7 @@ def test_without_an_endpoint_aws_itself_is_asked(prod: Environment) -> None:
 
 def test_with_an_endpoint_nothing_else_is_called(make_environment: EnvironmentMaker) -> None:
     inputs = provider(make_environment("prod", aws={"endpoint_url": ENDPOINT}).run)
-    (endpoints,) = inputs["endpoints"]  # type: ignore[misc]
+    (endpoints,) = inputs["endpoints"]
     assert endpoints
     assert set(endpoints.values()) == {ENDPOINT}
     assert all(inputs[name] is True for name in SKIPS)
@@ -39,7 +40,7 @@ def test_an_endpoint_stands_for_every_service_that_the_program_calls(
     make_environment: EnvironmentMaker,
 ) -> None:
     run = make_environment("prod", aws={"endpoint_url": ENDPOINT}).run
-    (endpoints,) = provider(run)["endpoints"]  # type: ignore[misc]
+    (endpoints,) = provider(run)["endpoints"]
     kinds = {each.type for each in run.resources if each.type.startswith("aws:")}
     modules = {kind.split(":")[1].split("/")[0] for kind in kinds}
     services = {"vpc": "ec2"}  # the module of rules is part of the service EC2

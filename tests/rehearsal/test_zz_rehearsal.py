@@ -111,11 +111,11 @@ def ready(node: Any) -> bool:
 
 
 def steps() -> list[tuple[str, str]]:
-    """(operation, URN) of what the last `up` did, from the engine's own event log."""
-    lines = (PATHS.logs / "pulumi-up.events").read_text().splitlines()
-    done = [json.loads(line).get("resOutputsEvent") for line in lines if line]
-    found = [(e["metadata"]["op"], e["metadata"]["urn"]) for e in done if e]
-    assert found, "the event log holds no step at all"
+    """(operation, URN) of what the last `up` did, from the engine's own events."""
+    lines = Engine(PATHS).steps_file("up").read_text().splitlines()
+    done = [json.loads(line) for line in lines]
+    found = [(step["op"], step["urn"]) for step in done if step["event"] == "resOutputsEvent"]
+    assert found, "the engine's events hold no step at all"
     return [(op, urn) for op, urn in found if op not in ("same", "read")]
 
 
