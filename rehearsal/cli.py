@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import os
 import shutil
@@ -18,7 +19,7 @@ from rehearsal.engine import STACK, Engine
 from rehearsal.errors import RehearsalError
 from rehearsal.namespace import OPERATOR, exists, inside, operator_command
 from rehearsal.paths import Paths
-from rehearsal.preflight import check, other_owner
+from rehearsal.preflight import check, other_owner, system_problems
 from rehearsal.progress import LAYERS, Progress
 from rehearsal.world import World
 from settings import SettingsError, load
@@ -42,9 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     paths = Paths()
     try:
+        for problem in system_problems():
+            raise RehearsalError(problem)
         return _COMMANDS[chosen.command][0](paths, chosen)
     except (RehearsalError, SettingsError) as error:
         print(f"\n{chosen.command}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(
+            f"\n{chosen.command}: the disk is full{where}; make room and run this again",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print(
@@ -242,9 +254,9 @@ def _alone() -> Iterator[None]:
 def _open_lock() -> BufferedRandom:
     try:
         return _LOCK.open("a+b")
-    except PermissionError:
+    except OSError as error:
         raise RehearsalError(
-            "the rehearsal makes namespaces and mounts, which needs root; run `sudo make up`"
+            f"{_LOCK} cannot be opened ({error.strerror}); make {_LOCK.parent} writable"
         ) from None
 
 

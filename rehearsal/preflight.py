@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -55,18 +56,39 @@ def room_problems(paths: Paths) -> Iterator[str]:
             )
 
 
-def memory_gib(meminfo: Path = Path("/proc/meminfo")) -> float:
-    """Memory that could be used now, in GiB; a cgroup's limit counts."""
+def memory_gib(
+    meminfo: Path = Path("/proc/meminfo"),
+    membership: Path = Path("/proc/self/cgroup"),
+    mounted: Path = Path("/sys/fs/cgroup"),
+) -> float:
+    """Memory that could be used now, in GiB; limits of this process's cgroups count."""
     lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
     available = int(lines["MemAvailable"].split()[0]) * 1024
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(limit).read_text().strip()
-        except OSError:
+    return min([available, *_memory_limits(membership.read_text(), mounted)]) / 2**30
+
+
+def _memory_limits(membership: str, mounted: Path) -> Iterator[int]:
+    """Of this process's memory cgroup and all above it, in bytes; of cgroup v1 or v2.
+
+    In a container its own cgroup may be mounted in place of the machine's root; the path in
+    `membership` is not to be found then, but the limit is, at the top.
+    """
+    for line in membership.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            top, name = mounted, "memory.max"
+        elif "memory" in controllers.split(","):
+            top, name = mounted / "memory", "memory.limit_in_bytes"
+        else:
             continue
-        if text.isdigit():
-            available = min(available, int(text))
-    return available / 2**30
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if not folder.is_relative_to(top):
+                break
+            with contextlib.suppress(OSError):
+                text = (folder / name).read_text().strip()
+                if text.isdigit():  # else "max"
+                    yield int(text)
 
 
 def other_owner(paths: Paths) -> Iterator[str]:

@@ -23,8 +23,8 @@ _QUIET = {"same", "read"}
 class Progress:
     """Collects events; reports a line when a resource of note is done or fails.
 
-    kept: where each step is written to, without inputs, outputs and messages, which may hold
-    secrets. changes: (operation, URN) of every finished step but `same`, in order. errors: messages.
+    kept: where each step is written, without inputs, outputs and messages: they may hold
+    secrets. changes: (operation, URN) of every finished step but `same`. errors: messages.
     """
 
     report: Callable[[str], None]

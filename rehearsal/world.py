@@ -192,12 +192,17 @@ class World:
             return
         key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         key.unlink(missing_ok=True)
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f", str(key)]
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
         (key.parent / "config").write_text(
             f"User {USER}\nIdentityFile {key}\nUserKnownHostsFile {key.parent}/known_hosts\n"
             "StrictHostKeyChecking accept-new\nLogLevel ERROR\n"
         )
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f", str(key)]
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            reason = " ".join((done.stderr or done.stdout).split()) or "ssh-keygen said nothing"
+            raise RehearsalError(f"no SSH key can be made in {key.parent}: {reason}")
 
 
 def _answers(url: str) -> bool:

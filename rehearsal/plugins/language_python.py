@@ -26,6 +26,7 @@ from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 from rehearsal.plugins.language_program import SHOWN
+from rehearsal.plugins.protocol import wait_until_unwanted
 
 _MAX_MESSAGE = 400 * 1024 * 1024  # as the SDK's own limit
 _PROGRAM = Path(__file__).with_name("language_program.py")
@@ -218,9 +219,9 @@ def main() -> None:
 
     The engine ends a plugin by an interrupt to its process group, when all is done.
     """
-    stopped = threading.Event()
+    stopped: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda *_: stopped.put(None))
     host = Host(sys.argv[1] if len(sys.argv) > 1 else "")
     server = grpc.server(
         futures.ThreadPoolExecutor(16),
@@ -233,7 +234,7 @@ def main() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    stopped.wait()
+    wait_until_unwanted(stopped)
     host.end_children()
     server.stop(grace=1).wait()
 

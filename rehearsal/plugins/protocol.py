@@ -10,13 +10,14 @@ every output secret whose input was. An output that is secret by itself is wrapp
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import grpc
@@ -451,5 +452,19 @@ def serve(provider: Provider) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    stopped.get()
+    wait_until_unwanted(stopped)
     server.stop(grace=1).wait(timeout=2)
+
+
+def wait_until_unwanted(stopped: SimpleQueue[None]) -> None:
+    """Returns when something is put into `stopped`, or when the engine is no more.
+
+    An engine that is interrupted or killed may end without a word to its plugins.
+    """
+    engine = os.getppid()
+    while os.getppid() == engine:
+        try:
+            stopped.get(timeout=1)
+        except Empty:
+            continue
+        return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from rehearsal.plugins.command.provider import Command
+from rehearsal.plugins.command.provider import RemoteCommand
 from rehearsal.plugins.protocol import serve
 
-serve(Command(engine=sys.argv[1] if len(sys.argv) > 1 else ""))
+serve(RemoteCommand(engine=sys.argv[1] if len(sys.argv) > 1 else ""))
