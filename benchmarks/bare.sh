@@ -135,6 +135,7 @@ label_and_wait() {
   kubectl wait --for=condition=Ready nodes --all --timeout=10m >/dev/null
 }
 
+ssh -F "$folder/ssh_config" "$MASTER" true # the connections by way of the bastion share one
 on_workers prepare &
 workers=$!
 as_root "$MASTER" prepare "$MASTER"

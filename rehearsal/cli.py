@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def up(paths: Paths, _: argparse.Namespace) -> int:
     """Rehearses the whole program."""
     with _alone():
-        clock = Clock(paths)
+        clock = Clock()
         check(paths)
         world, engine = World(paths, clock.say), Engine(paths)
         world.make_ssh_key()
@@ -126,7 +126,7 @@ def show(paths: Paths, chosen: argparse.Namespace) -> int:
 def preview(paths: Paths, _: argparse.Namespace) -> int:
     """Previews the program against the rehearsal's cloud; nothing is created in it."""
     with _alone():
-        clock = Clock(paths)
+        clock = Clock()
         check(paths)
         world, engine = World(paths, clock.say), Engine(paths)
         fresh = not world.running()
@@ -150,7 +150,7 @@ def preview(paths: Paths, _: argparse.Namespace) -> int:
 def down(paths: Paths, _: argparse.Namespace) -> int:
     """Destroys what the program made, then the rehearsal, and proves that nothing is left."""
     with _alone():
-        clock = Clock(paths)
+        clock = Clock()
         for problem in other_owner(paths):
             raise RehearsalError(problem)
         world, engine = World(paths, clock.say), Engine(paths)
@@ -199,9 +199,9 @@ def _silent(_: str) -> None:
 
 
 class Clock:
-    """Says what happens, when, and how long each phase took; keeps it in logs/<command>.log."""
+    """Says what happens, when, and how long each phase took."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self) -> None:
         self._begin = self._phase_begin = time.monotonic()
         self._phase = ""
         self.phases: list[tuple[str, float]] = []

@@ -180,6 +180,9 @@ class Engine:
             report(f"removing the lock of process {pid}, which ended without taking it back")
         if held:
             self._run(["cancel", "--yes", STACK])
+            # what it was creating is forgotten, and so made again: every step may run twice
+            report("looking at what it left behind")
+            self.run("refresh", report, "--clear-pending-creates")
 
     def _run(
         self, arguments: Sequence[str], cwd: Path | None = None
