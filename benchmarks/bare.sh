@@ -38,12 +38,17 @@ as_root() {
   } | ssh -F "$folder/ssh_config" "$host" sudo -n bash -euo pipefail -s
 }
 
+fail() {
+  echo "$*" >&2
+  exit 1
+}
+
 # on_workers FUNCTION: on every host but the control plane, all at once
 on_workers() {
   local name provider_id pid pids=()
   while IFS='|' read -r name provider_id _; do
     if [ "$name" != "$MASTER" ]; then
-      as_root "$name" "$1" "$name" "$provider_id" &
+      as_root "$name" "$1" "$name" "$provider_id" || fail "$1 failed on $name" &
       pids+=($!)
     fi
   done <<<"$NODES"

@@ -123,7 +123,7 @@ def main() -> int:
             _refuse_if_running()
             check(paths)
             settings = load(paths.checkout, STACK)
-            clock = cli.Clock(paths)
+            clock = cli.Clock()
             world = World(paths, clock.say)
             started = True
             world.make_ssh_key()

@@ -25,7 +25,9 @@ from settings import Role, Settings
 
 Report = Callable[[str], None]
 _BARE = Path(__file__).parent / "bare.sh"
-_CLUSTER, _GITOPS = "**groundwork:cluster:**", "**groundwork:gitops:**"
+_CLUSTER = "**groundwork:cluster:**"
+# Not the component itself: an excluded one with a provider inside breaks the engine's state.
+_GITOPS = "**groundwork:gitops:*$kubernetes:**"
 _COMMAND = "groundwork:cluster:Cluster$command:remote:Command::"
 
 

@@ -121,14 +121,23 @@ def init_configuration(
             },
             **({"dns": {"imageTag": settings.coredns_version}} if settings.coredns_version else {}),
         },
-        {
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
-            "cgroupDriver": "systemd",
-        },
+        _kubelet(settings),
         _kube_proxy(settings),
     ]
     return yaml.safe_dump_all(documents, sort_keys=False)
+
+
+def _kubelet(settings: Cluster) -> dict[str, Any]:
+    kubelet: dict[str, Any] = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "cgroupDriver": "systemd",
+    }
+    if settings.kubelet.eviction_hard is not None:
+        kubelet["evictionHard"] = dict(settings.kubelet.eviction_hard)
+    if settings.kubelet.image_gc_high_threshold_percent is not None:
+        kubelet["imageGCHighThresholdPercent"] = settings.kubelet.image_gc_high_threshold_percent
+    return kubelet
 
 
 def _kube_proxy(settings: Cluster) -> dict[str, Any]:

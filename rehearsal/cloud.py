@@ -43,6 +43,7 @@ def client(service: str) -> Any:
             read_timeout=30,
             retries={"max_attempts": 3},
             s3={"addressing_style": "path"},
+            proxies={},  # the person's own cannot be reached from where the cloud is
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -126,20 +127,25 @@ class Engine:
         steps = self.steps_file(verb)
         with log.open("wb") as out, steps.open("w") as kept:
             progress = Progress(report, kept)
-            process = subprocess.Popen(
-                operator_command(command),
-                cwd=self.paths.checkout,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
             done = threading.Event()
             reader = threading.Thread(target=follow, args=(events, progress.take, done))
             reader.start()
+            process: subprocess.Popen[bytes] | None = None
             try:
-                status = _wait(process, report)
+                process = subprocess.Popen(
+                    operator_command(command),
+                    cwd=self.paths.checkout,
+                    env=self.environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                status = process.wait()
+            except KeyboardInterrupt:
+                if process is not None:
+                    _stop(process, report)
+                raise
             finally:
                 done.set()
                 reader.join()
@@ -202,19 +208,20 @@ class Engine:
         return done
 
 
-def _wait(process: subprocess.Popen[bytes], report: Callable[[str], None]) -> int:
-    """Waits; the first Ctrl-C is passed on once, and the engine is given time to end its steps."""
+def _stop(process: subprocess.Popen[bytes], report: Callable[[str], None]) -> None:
+    """Passes Ctrl-C on and gives the engine time to end its steps; at another one kills it."""
     try:
-        return process.wait()
-    except KeyboardInterrupt:
         report("stopping: the engine finishes the steps in hand (Ctrl-C again to kill it)")
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait()
-        except KeyboardInterrupt:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        raise
+        _signal(process, signal.SIGINT)
+        process.wait()
+    except KeyboardInterrupt:
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it may just have ended
+        os.killpg(process.pid, number)
 
 
 def _command_of(pid: int) -> str:

@@ -41,6 +41,11 @@ def operator_command(command: Sequence[str]) -> list[str]:
     return ["ip", "netns", "exec", OPERATOR, *command]
 
 
+def operator_environment() -> dict[str, str]:
+    """This process's, less the proxies: where the operator sits there are none to be reached."""
+    return {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+
+
 def daemon_command(command: Sequence[str]) -> list[str]:
     """`command` in the operator's namespace, with this machine's mounts.
 

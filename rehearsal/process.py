@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -50,8 +51,8 @@ class Daemon:
             saved = json.loads(self._pid_file.read_text())
         except (OSError, ValueError):
             return None
-        pid = int(saved["pid"])
-        return pid if start_time(pid) == saved["start"] else None
+        pid, start = int(saved["pid"]), start_time(int(saved["pid"]))
+        return pid if start is not None and start == saved["start"] else None
 
     def start(self) -> None:
         """Starts it unless it runs; it outlives this process and its terminal."""
@@ -88,13 +89,15 @@ class Daemon:
         """Ends it: SIGTERM, then SIGKILL to its session. Fine if it does not run."""
         pid = self.pid()
         if pid is not None:
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it may end by itself meanwhile
+                os.kill(pid, signal.SIGTERM)
             deadline = time.monotonic() + limit_s
             while self.pid() is not None and time.monotonic() < deadline:
                 _reap(pid)
                 time.sleep(0.05)
             if self.pid() is not None:
-                os.killpg(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
                 _reap(pid)
         self._pid_file.unlink(missing_ok=True)
 

@@ -77,7 +77,8 @@ class Progress:
         self._done[layer(urn)] += 1
         custom = bool((meta.get("new") or meta.get("old") or {}).get("custom"))
         if custom:
-            took = time.monotonic() - self._started.get(urn, time.monotonic())
+            now = time.monotonic()
+            took = now - self._started.get(urn, now)
             kind = meta["type"].split(":")[-1]
             self.report(
                 f"  {layer(urn)} {self._done[layer(urn)]:>3}: {_PAST.get(op, op)} {kind} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import subprocess
 import sys
 import urllib.error
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 
 from rehearsal.engine import STACK
 from rehearsal.errors import RehearsalError
-from rehearsal.namespace import operator_command
+from rehearsal.namespace import operator_command, operator_environment
 from rehearsal.paths import CHECKOUT, Paths
 from settings import Settings, load
 
@@ -41,8 +42,8 @@ def _problems(settings: Settings) -> Iterator[str]:
             urllib.request.urlopen(url, timeout=10).close()
         except urllib.error.HTTPError as error:
             yield f"{key}: {url} answers {error.code} {error.reason}"
-        except OSError as error:
-            reason = getattr(error, "reason", error)
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(getattr(error, "reason", error)).strip() or type(error).__name__
             yield f"{key}: {url} cannot be reached ({reason})"
 
 
@@ -51,6 +52,7 @@ def check_as_operator(paths: Paths) -> None:
     done = subprocess.run(
         operator_command([sys.executable, "-m", __name__]),
         cwd=paths.checkout,
+        env=operator_environment(),
         capture_output=True,
         text=True,
         check=False,

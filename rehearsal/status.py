@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.errors import RehearsalError
-from rehearsal.namespace import operator_command
+from rehearsal.namespace import operator_command, operator_environment
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def _get(kubectl: Path, kubeconfig: Path, *what: str) -> list[dict[str, Any]]:
     command = [str(kubectl), f"--kubeconfig={kubeconfig}", "--request-timeout=10s", "get"]
     done = subprocess.run(
         operator_command([*command, *what, "-o", "json"]),
+        env=operator_environment(),
         capture_output=True,
         text=True,
         check=False,

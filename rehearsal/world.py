@@ -206,8 +206,9 @@ class World:
 
 
 def _answers(url: str) -> bool:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        urllib.request.urlopen(url, timeout=5).close()
+        direct.open(url, timeout=5).close()
     except urllib.error.HTTPError:
         return True
     except OSError:

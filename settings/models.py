@@ -119,6 +119,15 @@ class KubeProxy(Model):
     conntrack_max_per_core: int | None = Field(default=None, ge=0)
 
 
+class Kubelet(Model):
+    """KubeletConfiguration's fields of these names."""
+
+    eviction_hard: dict[str, str] | None = Field(
+        default=None, description="signal to threshold, such as nodefs.available: 10%"
+    )
+    image_gc_high_threshold_percent: int | None = Field(default=None, ge=0, le=100)
+
+
 class Cluster(Model):
     kubernetes_version: KubernetesVersion
     pod_cidr: Cidr
@@ -129,6 +138,7 @@ class Cluster(Model):
     cni_manifest: Url
     containerd: Containerd
     kube_proxy: KubeProxy
+    kubelet: Kubelet
 
     @property
     def package_version(self) -> str:

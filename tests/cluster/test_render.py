@@ -104,6 +104,15 @@ def test_init_configuration_is_kubeadm_v1beta4_at_the_endpoints_name(settings: S
     assert "SystemdCgroup = true" in render.containerd_config(settings.cluster.containerd)
 
 
+def test_the_kubelets_thresholds_are_the_settings(make_project: ProjectMaker) -> None:
+    kubelet = {"eviction_hard": {"nodefs.available": "1Gi"}, "image_gc_high_threshold_percent": 100}
+    changed = load(make_project(cluster={"kubelet": kubelet}), "test")
+    text = render.init_configuration(changed.nodes[0], changed.cluster, "c", "api.x", "p")
+    found = list(yaml.safe_load_all(text))[2]
+    assert found["evictionHard"] == {"nodefs.available": "1Gi"}
+    assert found["imageGCHighThresholdPercent"] == 100
+
+
 def test_taints_are_split_as_kubeadm_wants_them() -> None:
     assert render.taints(node(taints=["a=b:NoSchedule", "c:NoExecute"])) == [
         {"key": "a", "value": "b", "effect": "NoSchedule"},

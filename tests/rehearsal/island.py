@@ -91,3 +91,15 @@ def island() -> Iterator[Island]:
         finally:
             unshare.stdin.close()
             unshare.wait(30)
+
+
+@contextmanager
+def network_namespace() -> Iterator[str]:
+    """A named network namespace of this process's own, with loopback alone; yields its name."""
+    name = f"tr-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)

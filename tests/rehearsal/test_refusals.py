@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -22,7 +23,7 @@ from rehearsal.errors import RehearsalError
 from rehearsal.hosts.cgroups import machine_hierarchies
 from rehearsal.paths import CHECKOUT, Paths
 from rehearsal.world import World
-from tests.rehearsal.island import Island, island
+from tests.rehearsal.island import Island, island, network_namespace
 from tests.rehearsal.netns import server, until
 
 COMMANDS = ("up", "preview", "down", "clean", "status", "shell")
@@ -97,12 +98,20 @@ class Place:
 
 
 def _content(file: Path) -> bytes:
-    return os.readlink(file).encode() if file.is_symlink() else file.read_bytes()
+    return str(file.readlink()).encode() if file.is_symlink() else file.read_bytes()
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    checkout, tools = tmp_path / "checkout", tmp_path / "tools"
+def place() -> Iterator[Place]:
+    """On the checkout's own file system, which can hold hosts' disks; /tmp's may not."""
+    ignored = CHECKOUT / ".pytest_cache"
+    ignored.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=ignored, prefix="place-") as folder:
+        yield from _place(Path(folder))
+
+
+def _place(folder: Path) -> Iterator[Place]:
+    checkout, tools = folder / "checkout", folder / "tools"
     git = ["git", "-c", f"safe.directory={CHECKOUT}", "ls-files", "-z", "--cached", "--others"]
     listed = subprocess.run(
         [*git, "--exclude-standard"], cwd=CHECKOUT, capture_output=True, text=True, check=True
@@ -115,12 +124,12 @@ def place(tmp_path: Path) -> Iterator[Place]:
     tools.mkdir()
     environment = {
         "PATH": f"{tools}:{SYSTEM_PATH}",
-        "HOME": str(tmp_path),
-        "GROUNDWORK_CACHE": str(tmp_path / "cache"),
+        "HOME": str(folder),
+        "GROUNDWORK_CACHE": str(folder / "cache"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     with island() as found:
-        made = Place(found, checkout, tmp_path / "cache", tools, environment)
+        made = Place(found, checkout, folder / "cache", tools, environment)
         for name in ("go", "debootstrap", "pulumi"):
             made.tool(name, f"touch {tools}/used; exit 1")
         yield made
@@ -235,8 +244,8 @@ def test_an_unknown_instance_type(place: Place) -> None:
         refused = place.refuse(command)
         assert refused.lines == [
             "1 setting refused; nothing was changed:",
-            f"  Pulumi.{STACK}.yaml:{number}: nodes.k8s-master.instance_type: unknown instance "
-            "type 't3.mediun'; did you mean t3.medium?",
+            f"  Pulumi.{STACK}.yaml:{number}: nodes[k8s-master].instance_type: unknown "
+            "instance type 't3.mediun'; did you mean t3.medium?",
         ]
         assert refused.made == (place.made(*KEY_FILES) if command == "up" else set())
 
@@ -249,7 +258,9 @@ def test_every_broken_setting_is_said_with_its_line(place: Place) -> None:
     assert head == "3 settings refused; nothing was changed:"
     text = (place.checkout / f"Pulumi.{STACK}.yaml").read_text().splitlines()
     for key, line in zip(
-        ("access.operator_cidrs", "ami.owner", "cluster.coredns"), lines, strict=True
+        ("access.operator_cidrs", "ami.owner", "cluster.coredns"),
+        sorted(lines, key=lambda line: line.split(": ", 1)[1]),
+        strict=True,
     ):
         number, rest = line.removeprefix(f"  Pulumi.{STACK}.yaml:").split(": ", 1)
         assert rest.startswith(key)
@@ -260,8 +271,6 @@ def test_every_broken_setting_is_said_with_its_line(place: Place) -> None:
     ("content", "told"),
     [
         ("config: [unclosed\n", f"Pulumi.{STACK}.yaml:2"),
-        ("config: {}\n", f"Pulumi.{STACK}.yaml"),
-        ("", f"Pulumi.{STACK}.yaml"),
         (None, f"Pulumi.{STACK}.yaml: -: no such file"),
     ],
 )
@@ -294,13 +303,15 @@ def test_a_wrong_ssh_key(place: Place) -> None:
 
 @pytest.mark.parametrize("command", ["up", "preview", "down", "clean"])
 def test_the_rehearsal_of_another_checkout(place: Place, command: str) -> None:
-    # hides the cgroups, so that nothing could be done to that rehearsal were it not refused
-    place.island.do("mount -t tmpfs tmpfs /sys/fs/cgroup/") if command != "up" else None
+    if command in ("down", "clean"):
+        # hides the cgroups, so that nothing could be done to that rehearsal were it not refused
+        place.island.do("mount -t tmpfs tmpfs /sys/fs/cgroup")
     place.island.do("echo /some/where/else >/run/groundwork-rehearsal.owner")
     place.cache.mkdir()
     (place.cache / "kept").touch()
     refused = place.refuse(command)
-    assert refused.lines[-1] == (
+    (line,) = refused.lines
+    assert line == (
         "the rehearsal of /some/where/else is running, and a machine holds one; run `make down` "
         "there first"
     )
@@ -309,9 +320,7 @@ def test_the_rehearsal_of_another_checkout(place: Place, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["status", "shell"])
 def test_nothing_to_look_at(place: Place, command: str) -> None:
-    assert place.refuse(command) == Refused(
-        ["no rehearsal is running here; run `make up`"], set()
-    )
+    assert place.refuse(command) == Refused(["no rehearsal is running here; run `make up`"], set())
 
 
 def test_a_second_command_at_the_same_time_and_ctrl_c(place: Place, tmp_path: Path) -> None:
@@ -336,26 +345,16 @@ def test_a_second_command_at_the_same_time_and_ctrl_c(place: Place, tmp_path: Pa
     stdout, stderr = first.communicate(timeout=60)
     assert first.returncode == 130
     assert stdout == ""
-    assert stderr == (
-        "\nstopped. `make up` goes on from here; `make down` removes everything.\n"
-    )
+    assert stderr == ("\nstopped. `make up` goes on from here; `make down` removes everything.\n")
     assert "sleep" not in place.island.traces()
     place.island.do("flock --nonblock /run/groundwork-rehearsal.lock true")
-
-
-def _namespace(name: str) -> Iterator[str]:
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    try:
-        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
-        yield name
-    finally:
-        subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
     """A network namespace of the test's own."""
-    yield from _namespace(f"tr-{os.getpid()}")
+    with network_namespace() as name:
+        yield name
 
 
 @pytest.mark.parametrize(("name", "port"), {"cloud": 5000, "registry": 5001, "mirrors": 80}.items())
@@ -390,5 +389,3 @@ def test_a_taken_port_is_found_before_the_part_is_started(
         World(Paths(run=tmp_path / "run", cache=tmp_path / "cache"), said.append).start()
     assert said == []
     assert not (tmp_path / "run" / "pids").exists()
-
-
