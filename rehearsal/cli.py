@@ -77,8 +77,14 @@ def up(paths: Paths, _: argparse.Namespace) -> int:
         clock.phase("tools and images")
         world.build()
         clock.phase("region")
+        fresh = not world.running()
         world.start()
-        sources.check_as_operator(paths)
+        try:
+            sources.check_as_operator(paths)
+        except RehearsalError:
+            if fresh:
+                world.stop()
+            raise
         engine.prepare()
         engine.clear_stale_lock(clock.say)
         clock.phase("program")
