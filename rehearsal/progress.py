@@ -16,7 +16,7 @@ LAYERS = ("infra", "cluster", "gitops")
 _COLOR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 # a failed command's message repeats the whole script; the log has it
 _SCRIPT = re.compile(r"(running ).*( over ssh)", re.DOTALL)
-_QUIET = {"same", "read"}
+_QUIET = {"same", "read", "refresh"}
 
 
 @dataclass
