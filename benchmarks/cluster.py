@@ -122,11 +122,11 @@ def main() -> int:
         with cli._alone():
             _refuse_if_running()
             check(paths)
-            settings = load(paths.checkout, STACK)
             clock = cli.Clock()
             world = World(paths, clock.say)
             started = True
             world.make_ssh_key()
+            settings = load(paths.checkout, STACK)
             clock.phase("tools and images")
             world.build()
             rounds = Benchmark(world, Engine(paths), settings, clock).run(options.rounds)

@@ -185,6 +185,8 @@ def _problems(machine: Machine, item: dict[str, Any], settings: Settings) -> Ite
     taints = [
         {key: taint[key] for key in ("key", "value", "effect") if taint.get(key)}
         for taint in spec.get("taints", [])
+        # the node lifecycle controller's own follow a node's readiness a moment later
+        if not taint["key"].startswith("node.kubernetes.io/")
     ]
     if sorted(taints, key=str) != sorted(render.taints(machine.node), key=str):
         yield f"taints {taints}"

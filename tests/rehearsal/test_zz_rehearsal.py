@@ -306,7 +306,7 @@ def test_one_more_line_is_one_more_node_even_if_interrupted(fifteenth: None) -> 
     added = nodes()["k8s-worker-batch"]
     assert ready(added)
     assert added["metadata"]["labels"]["workload"] == "batch"
-    assert added["spec"]["taints"][0]["value"] == "batch"
+    assert "batch" in [taint.get("value") for taint in added["spec"]["taints"]]
     assert len(nodes()) == 15
 
 
