@@ -13,7 +13,7 @@ from rehearsal.errors import RehearsalError
 from rehearsal.hosts.machine import check_machine
 from rehearsal.paths import Paths
 
-MEMORY_GIB, DISK_GIB = 8, 20
+MEMORY_GIB, DISK_GIB = 8, 25
 OWNER = Path("/run/groundwork-rehearsal.owner")
 
 

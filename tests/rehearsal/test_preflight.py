@@ -104,7 +104,7 @@ def test_each_lack_of_room_is_a_sentence(paths: Paths, small: None) -> None:
     assert list(room_problems(paths)) == [
         "4.0 GiB of memory are free and 14 nodes need 8; free some, or use a larger machine",
         *(
-            f"1.0 GiB are free on the disk of {folder} and 20 are needed; free some, or set "
+            f"1.0 GiB are free on the disk of {folder} and 25 are needed; free some, or set "
             "GROUNDWORK_CACHE to a folder on a larger disk"
             for folder in (paths.run, paths.cache)
         ),

@@ -205,7 +205,7 @@ def test_four_gib_of_memory(place: Place, command: str) -> None:
 def test_little_disk_and_little_memory_are_said_at_once(place: Place) -> None:
     place.island.do(f"mkdir {place.cache} && mount -t tmpfs -o size=64m tmpfs {place.cache}")
     disk = (
-        f"0.1 GiB are free on the disk of {place.cache} and 20 are needed; free some, or set "
+        f"0.1 GiB are free on the disk of {place.cache} and 25 are needed; free some, or set "
         "GROUNDWORK_CACHE to a folder on a larger disk"
     )
     assert place.refuse("up") == Refused([disk], set())
