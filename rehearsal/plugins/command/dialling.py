@@ -6,10 +6,12 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any, cast
 
 import paramiko
 
+from rehearsal.plugins.command.forwarded import Forwarded
 from rehearsal.plugins.command.inputs import Endpoint
 from rehearsal.plugins.command.keys import private_key
 from rehearsal.plugins.command.stopping import Operation
@@ -21,7 +23,7 @@ _BACKOFF_S, _BACKOFF_FACTOR, _BACKOFF_MOST_S = 0.1, 1.5, 5.0
 # failed dials are told by our own errors
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
-Link = socket.socket | paramiko.Channel
+Link = socket.socket | Forwarded
 Report = Callable[[str], None]
 
 
@@ -79,11 +81,17 @@ def connected(
     done = threading.Event()
     threading.Thread(target=_keep_alive, args=(transport, done, keepalive), daemon=True).start()
     try:
-        with operation.holding(transport.close):
+        with operation.holding(lambda: close(transport)):
             yield transport
     finally:
         done.set()
-        transport.close()
+        close(transport)
+
+
+def close(link: paramiko.Transport | Link) -> None:
+    """However often, and when the proxy below it is gone already."""
+    with suppress(OSError, EOFError, paramiko.SSHException):
+        link.close()
 
 
 def connect_tcp(endpoint: Endpoint, operation: Operation, limit: float | None) -> socket.socket:
@@ -109,10 +117,10 @@ def connect_tcp(endpoint: Endpoint, operation: Operation, limit: float | None) -
 
 def connect_through(
     proxy: paramiko.Transport, endpoint: Endpoint, limit: float | None
-) -> paramiko.Channel:
+) -> Forwarded:
     """A forwarded connection to the server. Raises SSHException."""
     address = (endpoint.host, endpoint.port)
-    return proxy.open_channel("direct-tcpip", address, ("127.0.0.1", 0), timeout=limit)
+    return Forwarded(proxy.open_channel("direct-tcpip", address, ("127.0.0.1", 0), timeout=limit))
 
 
 def _shut_down(link: socket.socket) -> None:
@@ -129,9 +137,9 @@ def _log_in(
     operation: Operation,
     limit: float | None,
 ) -> paramiko.Transport:
-    transport = paramiko.Transport(link)
+    transport = paramiko.Transport(cast(Any, link))  # its type names no protocol
     try:
-        with operation.holding(transport.close):
+        with operation.holding(lambda: close(transport)):
             if limit is not None:
                 transport.banner_timeout = transport.auth_timeout = limit
                 transport.handshake_timeout = limit
@@ -140,8 +148,8 @@ def _log_in(
             _authenticate(endpoint, key, transport)
         return transport
     except BaseException:
-        transport.close()
-        link.close()  # a transport that has not begun does not close it
+        close(transport)
+        close(link)  # a transport that has not begun does not close it
         raise
 
 
@@ -191,7 +199,7 @@ def _reason(endpoint: Endpoint, error: Exception) -> str:
 def _keep_alive(transport: paramiko.Transport, done: threading.Event, interval: float) -> None:
     """Closes a connection whose server is silent for two intervals."""
     while not done.wait(interval) and transport.is_active():
-        silent = threading.Timer(interval, transport.close)
+        silent = threading.Timer(interval, close, [transport])
         silent.daemon = True
         silent.start()
         try:

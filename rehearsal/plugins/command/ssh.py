@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import paramiko
 from rehearsal.plugins.command.dialling import (
     Link,
     Report,
+    close,
     connect_tcp,
     connect_through,
     connected,
@@ -231,12 +232,9 @@ def _set_variable(
 def _hang_up(channel: paramiko.Channel) -> None:
     message = _request(channel, "signal", answer=False)
     message.add_string("HUP")
-    try:
+    with suppress(OSError, EOFError, paramiko.SSHException):  # closed already
         _send_message(channel.get_transport(), message)
-    except (OSError, EOFError, paramiko.SSHException):
-        return  # closed already
-    finally:
-        channel.get_transport().close()
+    close(channel.get_transport())
 
 
 def _request(channel: Any, kind: str, answer: bool) -> paramiko.Message:

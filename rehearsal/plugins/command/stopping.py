@@ -59,6 +59,7 @@ class Operation:
         self.cancellation = cancellation
         self._timeout = timeout
         self._end = time.monotonic() + timeout if timeout else None
+        self._closers: list[Callable[[], object]] = []
 
     def check(self) -> None:
         """Raises Cancelled or TimedOut when it is to stop."""
@@ -81,16 +82,28 @@ class Operation:
 
     @contextmanager
     def holding(self, close: Callable[[], object]) -> Iterator[None]:
-        """`close` is called on a cancel, or when the time is up, meanwhile."""
+        """`close` is called on a cancel, or when the time is up, meanwhile: the newest first, so
+        that a command is told to end before its connection is closed. For one thread."""
         with self.cancellation.holding(close):
-            left = self.limit(None)
-            if left is None:
-                yield
-                return
-            timer = threading.Timer(left, close)
-            timer.daemon = True
-            timer.start()
+            self._closers.append(close)
+            timer = self._timer() if len(self._closers) == 1 else None
             try:
+                self.check()
                 yield
             finally:
-                timer.cancel()
+                self._closers.pop()
+                if timer is not None:
+                    timer.cancel()
+
+    def _timer(self) -> threading.Timer | None:
+        left = self.limit(None)
+        if left is None:
+            return None
+        timer = threading.Timer(left, self._time_is_up)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def _time_is_up(self) -> None:
+        for close in reversed(self._closers.copy()):
+            close()

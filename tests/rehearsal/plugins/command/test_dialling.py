@@ -299,7 +299,7 @@ def test_the_operations_own_time_limit_ends_dials_and_commands(sshd: Sshd, visit
         _run(sshd.connection(proxy=forever), timeout=0.5)
     pid = visitor.folder / "pid"
     with pytest.raises(TimedOut):
-        _run(visitor.connection(), f"echo $$ > {pid}; exec sleep 600", timeout=3)
+        _run(visitor.connection(), f"echo $$ > {pid}; exec sleep 600", timeout=10)
     until(lambda: not alive(int(pid.read_text())))
 
 
