@@ -49,6 +49,7 @@ def read(file: Path, under: str | None = None) -> Layer:
         reason = getattr(error, "problem", None) or str(error)
         raise SettingsError([Problem(where, "-", f"not valid YAML: {reason}")]) from None
     for name in (under or "").split("/") if under else []:
+        _check_siblings(file, node, name)
         node = _child(node, name)
     layer = Layer(data={}, origins={(): file.name})
     if node is None:
@@ -70,6 +71,22 @@ def merge(base: Layer, over: Layer) -> Layer:
     origins = {**base.origins, **over.origins}
     merged = _merge_maps(base, over, (), origins)
     return Layer(data=merged, origins=origins)
+
+
+def _check_siblings(file: Path, node: yaml.Node | None, name: str) -> None:
+    """Refuses what would silently hide `name`: no map, or another key of the same project."""
+    if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
+        return
+    if not isinstance(node, yaml.MappingNode):
+        raise SettingsError([Problem(_mark(file, node), "-", f"must be a map that holds {name}")])
+    project, colon, _ = name.partition(":")
+    others = [
+        Problem(_mark(file, key), key.value, f"unknown key; known: {name}")
+        for key, _ in node.value
+        if colon and key.value != name and key.value.startswith(f"{project}:")
+    ]
+    if others:
+        raise SettingsError(others)
 
 
 def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:

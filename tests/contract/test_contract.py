@@ -5,9 +5,11 @@ A name gone or a type narrowed breaks the stacks that read it, so it needs a new
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
+import pulumi
 import pytest
 
 import contract
@@ -85,6 +87,18 @@ def test_secrets_are_outputs_of_their_own_and_marked() -> None:
     assert {name for name, each in properties.items() if each.get("writeOnly")} == SECRETS
     for name in SECRETS:  # a secret in an object would make the whole object one
         assert properties[name]["type"] == "string"
+
+
+def test_a_secret_is_marked_though_its_maker_forgot(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def marked() -> set[str]:
+        exported: dict[str, Any] = {}
+        monkeypatch.setattr(pulumi, "export", exported.__setitem__)
+        contract.publish(dict.fromkeys(Contract.model_fields, "x"))
+        assert set(exported) == set(Contract.model_fields)
+        outputs = {k: v for k, v in exported.items() if isinstance(v, pulumi.Output)}
+        return {name for name, output in outputs.items() if await output.is_secret()}
+
+    assert asyncio.run(marked()) == {"kubeconfig"}
 
 
 def test_outputs_that_do_not_fit_are_refused_before_any_is_exported() -> None:

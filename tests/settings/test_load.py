@@ -126,6 +126,19 @@ def test_all_refusals_come_at_once(make_project: ProjectMaker) -> None:
     assert {"network.cidr", "aws.region", "colour", "nodes[a].role", "nodes[b].zone"} <= set(found)
 
 
+def test_refusals_stand_in_the_order_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.test.yaml").write_text("\n" * 8 + _TWO_UNKNOWN)
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, "test")
+    lines = [p.file for p in caught.value.problems if p.file.startswith("Pulumi.test.yaml:")]
+    assert lines == ["Pulumi.test.yaml:9", "Pulumi.test.yaml:10"]
+
+
+_TWO_UNKNOWN = """config: {'groundwork:settings': {zebra: 1,
+  ape: 2}}
+"""
+
+
 def test_two_nodes_of_one_name_are_refused(make_project: ProjectMaker) -> None:
     node = {"name": "n", "role": "worker", "instance_type": "t3.small", "zone": "ap-northeast-2a"}
     assert "2 times" in refusals(make_project(nodes=[node, node]))["nodes[n]"]
@@ -155,6 +168,9 @@ def test_no_key_material_is_shown(make_project: ProjectMaker, tmp_path: Path) ->
         ("config: [", "not valid YAML"),
         ("config: {'groundwork:settings': [1]}", "must be a map"),
         ("config: {'groundwork:settings': {a: 1, a: 2}}", "is set twice"),
+        ("config: ['groundwork:settings']", r"Pulumi.test.yaml:1: -: must be a map that holds"),
+        ("[config]", "must be a map that holds config"),
+        ("config: {'groundwork:setings': {}}", "groundwork:setings: unknown key; known: groundw"),
     ],
 )
 def test_a_broken_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
