@@ -127,16 +127,21 @@ YAML
 }
 
 label_and_wait() {
-  local name labels taints
+  local name labels taints nodes
   export KUBECONFIG=/etc/kubernetes/admin.conf
+  mapfile -t nodes < <(cut -d'|' -f1 <<<"$NODES")
+  # kubeadm join returns before the Node object exists
+  kubectl wait --for=create "${nodes[@]/#/node/}" --timeout=5m >/dev/null
   while IFS='|' read -r name _ labels taints; do
-    # kubeadm join returns before the Node object exists
-    until kubectl get node "$name" >/dev/null 2>&1; do sleep 1; done
-    # shellcheck disable=SC2086  # a word each
-    kubectl label --overwrite node "$name" $labels >/dev/null
-    # shellcheck disable=SC2086
-    [ -z "$taints" ] || kubectl taint --overwrite node "$name" $taints >/dev/null
+    {
+      # shellcheck disable=SC2086  # a word each
+      kubectl label --overwrite node "$name" $labels >/dev/null
+      # shellcheck disable=SC2086
+      [ -z "$taints" ] || kubectl taint --overwrite node "$name" $taints >/dev/null
+    } &
   done <<<"$NODES"
+  wait
+  echo "nodes labelled"
   kubectl wait --for=condition=Ready nodes --all --timeout=10m >/dev/null
 }
 
