@@ -17,6 +17,7 @@ from settings.plan import NetworkPlan, PlanError
 from settings.ssh_keys import mismatch
 
 Refusal = tuple[Key, str]
+_LONGEST_NAME = 18
 
 
 def check(sections: Mapping[str, Any], project: Path) -> Iterator[Refusal]:
@@ -29,6 +30,13 @@ def check(sections: Mapping[str, Any], project: Path) -> Iterator[Refusal]:
     aws, access, ssh = sections.get("aws"), sections.get("access"), sections.get("ssh")
     if network:
         yield from _network(network, aws)
+    if aws and aws.region.startswith(("cn-", "us-gov-")):
+        reason = f"{aws.region} is in another partition of AWS, whose names (ARNs) are not handled"
+        yield ("aws", "region"), reason
+    if name := sections.get("name"):
+        yield from _name(name)
+    yield from _public_names(sections)
+    yield from _pods(sections)
     if network and cluster:
         yield from _ranges(network, cluster)
     yield from _nodes(sections.get("nodes", sections.get("valid nodes", ())), network)
@@ -40,6 +48,15 @@ def check(sections: Mapping[str, Any], project: Path) -> Iterator[Refusal]:
         yield from _operators(access)
     if ssh:
         yield from _ssh(ssh, project)
+
+
+def _name(name: str) -> Iterator[Refusal]:
+    """AWS: a load balancer's or target group's name has 32 characters, ours adds up to 14; and
+    does not begin with "internal-"."""
+    if len(name) > _LONGEST_NAME:
+        yield ("name",), f"{name} has {len(name)} characters; AWS leaves room for {_LONGEST_NAME}"
+    if name == "internal" or name.startswith("internal-"):
+        yield ("name",), f"{name}: AWS keeps names that begin with internal- for itself"
 
 
 def _network(network: Network, aws: Aws | None) -> Iterator[Refusal]:
@@ -57,6 +74,36 @@ def _network(network: Network, aws: Aws | None) -> Iterator[Refusal]:
             yield ("network", "zones"), f"{zone} is named {count} times"
         if aws and not (zone.startswith(aws.region) and len(zone) == len(aws.region) + 1):
             yield ("network", "zones"), f"{zone} is no availability zone of {aws.region}"
+
+
+def _public_names(sections: Mapping[str, Any]) -> Iterator[Refusal]:
+    """The internet's side: names apart from each other and from the private zone, and room for a
+    load balancer."""
+    dns, network, gitops = (sections.get(name) for name in ("dns", "network", "gitops"))
+    ingress = sections.get("ingress")
+    if ingress and gitops and ingress.node_port == gitops.argocd.node_port:
+        reason = f"{ingress.node_port} is gitops.argocd.node_port; one port serves one of them"
+        yield ("ingress", "node_port"), reason
+    if not dns or not dns.public:
+        return
+    public = dns.public
+    if dns.zone == public.domain or dns.zone.endswith(f".{public.domain}"):
+        yield ("dns", "zone"), f"{dns.zone} would hide {public.domain} inside the VPC; take another"
+    for label, count in Counter((public.api, public.argocd, public.cdn)).items():
+        if count > 1:
+            yield ("dns", "public"), f"api, argocd and cdn need names of their own, not {label}"
+    if network and len(set(network.zones)) < 2:
+        reason = "a load balancer needs two zones; add one, or leave dns.public out"
+        yield ("network", "zones"), reason
+
+
+def _pods(sections: Mapping[str, Any]) -> Iterator[Refusal]:
+    identity, instances = sections.get("identity"), sections.get("instances")
+    if identity and instances and not identity.pods and instances.metadata_hop_limit < 2:
+        yield (
+            ("instances", "metadata_hop_limit"),
+            "without identity.pods, pods use the node's role, which takes 2 hops to the metadata",
+        )
 
 
 def _ranges(network: Network, cluster: Cluster) -> Iterator[Refusal]:
@@ -88,8 +135,9 @@ def _nodes(nodes: Sequence[Node], network: Network | None) -> Iterator[Refusal]:
 
 def _roles(nodes: Sequence[Node]) -> Iterator[Refusal]:
     masters = [node for node in nodes if node.role is Role.CONTROL_PLANE]
-    if len(masters) != 1:
-        yield ("nodes",), f"one node of role control-plane is needed, not {len(masters)}"
+    if len(masters) not in (1, 3):
+        reason = f"1 or 3 nodes of role control-plane are needed, not {len(masters)}"
+        yield ("nodes",), f"{reason}: etcd decides by majority"
 
 
 def _bastion(access: Access, nodes: Sequence[Node]) -> Iterator[Refusal]:

@@ -1,40 +1,65 @@
-"""From files to Settings: defaults, then the stack's file; every refusal at once."""
+"""From files to Settings: defaults, sources, the stack's file; every refusal at once."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from settings.check import check
 from settings.errors import Problem, SettingsError
 from settings.merge import Key, Layer, dotted, merge, read
 from settings.models import Node, Settings
+from settings.reasons import problems as reasons
+from settings.sources import Sources, read_sources, unfit
 
 DEFAULTS = Path(__file__).parent / "defaults.yaml"
 _UNDER = "config/groundwork:settings"
 
 
 def load(project: Path, environment: str) -> Settings:
-    """The settings of `environment`: settings/defaults.yaml <- Pulumi.<environment>.yaml.
+    """The settings of `environment`: defaults.yaml <- sources.yaml <- Pulumi.<environment>.yaml.
 
     project: the folder with Pulumi.yaml; relative file names in the settings are relative to it.
     Raises SettingsError with every refusal: file and line, key, reason. Changes nothing.
+    """
+    sources = read_sources()
+    layer = merged(project, environment, sources)
+    sections, problems = _sections(layer)
+    problems += _said_twice(sources, read(DEFAULTS))
+    refused = [*check(sections, project)]
+    if "cluster" in sections:
+        refused += unfit(sections["cluster"])
+    problems += [Problem(layer.origin(key), dotted(key), reason) for key, reason in refused]
+    if problems:
+        raise SettingsError(problems)
+    return Settings.model_validate(sections)
+
+
+def merged(project: Path, environment: str, sources: Sources) -> Layer:
+    """The files of `environment`, merged and not yet checked, with the origin of each key.
+
+    Raises SettingsError for a file that is missing or cannot be read as settings.
     """
     stack_file = project / f"Pulumi.{environment}.yaml"
     if not stack_file.is_file():
         known = sorted(p.name.split(".")[1] for p in project.glob("Pulumi.*.yaml"))
         reason = f"no such file; environments here: {', '.join(known) or 'none'}"
         raise SettingsError([Problem(stack_file.name, "-", reason)])
-    layer = merge(read(DEFAULTS), read(stack_file, under=_UNDER))
-    sections, problems = _sections(layer)
-    problems += [
-        Problem(layer.origin(key), dotted(key), reason) for key, reason in check(sections, project)
+    below = merge(read(DEFAULTS), sources.layer)
+    return merge(below, read(stack_file, under=_UNDER))
+
+
+def _said_twice(sources: Sources, defaults: Layer) -> list[Problem]:
+    """A value in both files would be changed in one of them."""
+    keys: list[Key] = [tuple(name.split(".")) for name in sources.settings]
+    reason = "is in sources.yaml too; leave it there alone"
+    return [
+        Problem(defaults.origins[key], dotted(key), reason)
+        for key in keys
+        if key in defaults.origins
     ]
-    if problems:
-        raise SettingsError(problems)
-    return Settings.model_validate(sections)
 
 
 def _sections(layer: Layer) -> tuple[dict[str, Any], list[Problem]]:
@@ -58,7 +83,7 @@ def _sections(layer: Layer) -> tuple[dict[str, Any], list[Problem]]:
             try:
                 found[name] = adapter.validate_python(layer.data[name])
             except ValidationError as error:
-                problems += _problems(layer, (name,), error, field.annotation)
+                problems += reasons(layer, (name,), error, field.annotation)
     return found, problems
 
 
@@ -74,38 +99,5 @@ def _nodes(layer: Layer) -> tuple[tuple[Node, ...], list[Problem]]:
             nodes.append(Node.model_validate(item))
         except ValidationError as error:
             at: Key = ("nodes", name if isinstance(name, str) else index)
-            problems += _problems(layer, at, error, Node)
+            problems += reasons(layer, at, error, Node)
     return tuple(nodes), problems
-
-
-def _problems(layer: Layer, at: Key, error: ValidationError, model: Any) -> list[Problem]:
-    result = []
-    for item in error.errors(include_url=False):
-        key = (*at, *(part for part in item["loc"] if not str(part).startswith("function-")))
-        result.append(Problem(layer.origin(key), dotted(key), _reason(dict(item), model)))
-    return result
-
-
-def _reason(item: dict[str, Any], model: Any) -> str:
-    """pydantic's words, in ours where ours are clearer."""
-    kind, value = item["type"], item.get("input")
-    if kind == "extra_forbidden":
-        known = ", ".join(_fields(model, item["loc"][:-1]))
-        return f"unknown key; known: {known}" if known else "unknown key"
-    if kind == "missing":
-        return "is missing"
-    if kind == "value_error":
-        return str(item["ctx"]["error"])
-    shown = "" if isinstance(value, dict | list) else f" (is {value!r})"
-    return f"{item['msg'][0].lower()}{item['msg'][1:]}{shown}"
-
-
-def _fields(model: Any, path: tuple[str | int, ...]) -> list[str]:
-    for part in path:
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return []
-        found = model.model_fields.get(str(part))
-        model = found.annotation if found else None
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        return list(model.model_fields)
-    return []

@@ -62,7 +62,11 @@ def read(file: Path, under: str | None = None) -> Layer:
     if problems:
         raise SettingsError(problems)
     loader = yaml.SafeLoader("")
-    layer.data = loader.construct_document(node)
+    try:
+        layer.data = loader.construct_document(node)
+    except (yaml.YAMLError, ValueError) as error:  # an impossible date, say
+        reason = f"a value cannot be read: {error}"
+        raise SettingsError([Problem(_mark(file, node), "-", reason)]) from None
     return layer
 
 

@@ -81,11 +81,28 @@ class Network(Model):
     cidr: Cidr
     zones: tuple[str, ...] = Field(min_length=1, max_length=6)
     subnet_prefix: int = Field(ge=16, le=28)  # AWS: a subnet is /16 to /28
+    nat_gateways: Literal["one", "per-zone"] = Field(
+        description="one for all zones, or one in each: dearer, and a zone's end is its own"
+    )
+    flow_logs: Literal["ALL", "REJECT", "ACCEPT"] | None = Field(
+        description="traffic that the VPC's flow logs record; null: none are kept"
+    )
 
 
 class Access(Model):
     operator_cidrs: tuple[Cidr, ...]
     bastion: DnsLabel
+    session_manager: bool = Field(
+        description="shells by AWS Systems Manager, with no port open: nodes may talk to it"
+    )
+
+
+class Instances(Model):
+    """What all instances share."""
+
+    metadata_hop_limit: int = Field(
+        ge=1, le=64, description="1 keeps pods off the node's role; 2 lets them reach it"
+    )
 
 
 class Ssh(Model):
@@ -99,8 +116,46 @@ class Ami(Model):
     name: str = Field(min_length=3, max_length=128)
 
 
+class PublicDns(Model):
+    """What the internet sees: names, their certificates, the load balancer, the CDN.
+
+    zone_id: an existing zone of `domain`; null makes one, which the registrar must delegate to
+    before certificates can be validated.
+    """
+
+    domain: DnsName
+    zone_id: Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{1,31}$")] | None = None
+    api: DnsLabel = Field(default="api", description="label of the public API")
+    argocd: DnsLabel = Field(default="argocd", description="label of Argo CD")
+    cdn: DnsLabel = Field(default="cdn", description="label of the asset CDN")
+
+
 class Dns(Model):
+    """public: null makes no public name, certificate, load balancer or CDN."""
+
     zone: DnsName
+    public: PublicDns | None
+
+
+class Storage(Model):
+    """S3 buckets of assets, backups and logs. Ages in days."""
+
+    noncurrent_expire_days: int = Field(ge=1, description="older versions of an object")
+    backups_expire_days: int = Field(ge=1, description="backups")
+    logs_expire_days: int = Field(ge=1, description="access and flow logs")
+
+
+class Cdn(Model):
+    """CloudFront over the asset bucket."""
+
+    price_class: Literal["PriceClass_100", "PriceClass_200", "PriceClass_All"]
+
+
+class Ingress(Model):
+    """Where the load balancer finds the cluster's ingress controller on the nodes."""
+
+    node_port: int = Field(ge=30000, le=32767)
+    health_path: Annotated[str, StringConstraints(pattern=r"^/[\w./-]*$")]
 
 
 class Packages(Model):
@@ -163,6 +218,12 @@ class GitOps(Model):
     argocd: ArgoCd
 
 
+class Identity(Model):
+    """pods: whether pods get AWS roles of their own (self-hosted IRSA)."""
+
+    pods: bool
+
+
 class Settings(Model):
     """One environment, complete and checked."""
 
@@ -172,10 +233,20 @@ class Settings(Model):
     access: Access
     ssh: Ssh
     ami: Ami
+    instances: Instances
     dns: Dns
+    storage: Storage
+    cdn: Cdn
+    ingress: Ingress
+    identity: Identity
     cluster: Cluster
     gitops: GitOps
     nodes: tuple[Node, ...]
+
+    @property
+    def control_planes(self) -> tuple[Node, ...]:
+        """The nodes of the control plane; `kubeadm init` runs on the first."""
+        return tuple(node for node in self.nodes if node.role is Role.CONTROL_PLANE)
 
     @property
     def api_endpoint(self) -> str:
