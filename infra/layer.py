@@ -9,15 +9,31 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
-from infra.iam import NodeProfile
-from infra.network import Network, NetworkArgs, Subnet
+from infra import iam, policies
+from infra.edges import Edges, EdgesArgs, EdgesOutputs
+from infra.load_balancers import ApiLoadBalancer, ApiLoadBalancerArgs
+from infra.network import Network, NetworkArgs, NetworkOutputs
 from infra.nodes import NodeArgs, NodeInstance, NodeOutputs
-from infra.ports import matrix
+from infra.pod_identity import (
+    IssuerKeys,
+    IssuerKeysArgs,
+    PodIdentity,
+    PodIdentityArgs,
+    PodIdentityOutputs,
+    controller_permissions,
+)
+from infra.policies import Place
+from infra.ports import API_LOAD_BALANCER, LOAD_BALANCER, MatrixArgs, matrix
+from infra.private_zone import Alias, PrivateZone, PrivateZoneArgs
 from infra.provider import aws_provider
 from infra.security import Security, SecurityArgs
+from infra.storage import Storage, StorageArgs, StorageOutputs
 from settings import Role, Settings
 from settings.check import resolve
 from settings.plan import NetworkPlan
+
+# The nodes behind the public load balancer: kube-proxy sends on from each to where the pods are.
+_BALANCED = (Role.API, Role.WORKER)
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,7 @@ class InfraOutputs:
     """What the cluster layer and other teams need of AWS.
 
     api_endpoint: DNS name of the control plane inside the VPC, known once the record stands.
+    assets_bucket, edges: None without a public side; identity: None without roles for pods.
     """
 
     vpc_id: pulumi.Output[str]
@@ -43,38 +60,30 @@ class InfraOutputs:
     nodes: Mapping[str, NodeOutputs]
     api_endpoint: pulumi.Output[str]
     bastion_address: pulumi.Output[str]
+    backups_bucket: pulumi.Output[str]
+    assets_bucket: pulumi.Output[str] | None
+    edges: EdgesOutputs | None
+    identity: PodIdentityOutputs | None
 
 
 class Infra(pulumi.ComponentResource):
-    """VPC, security groups, instances and the private zone of one environment."""
+    """Everything in AWS of one environment."""
 
     def __init__(
         self, name: str, args: InfraArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("groundwork:infra:Infra", name, None, opts)
-        settings = args.settings
-        tags = {
-            "Project": settings.name,
-            "Environment": args.environment,
-            "ManagedBy": "pulumi",
-        }
-        provider = aws_provider(settings.aws, tags, pulumi.ResourceOptions(parent=self))
-        child = pulumi.ResourceOptions(parent=self, providers=[provider])
-        plan = NetworkPlan.of(
-            settings.network.cidr, settings.network.zones, settings.network.subnet_prefix
+        self._args, settings = args, args.settings
+        tags = {"Project": settings.name, "Environment": args.environment, "ManagedBy": "pulumi"}
+        self._provider = aws_provider(settings.aws, tags, pulumi.ResourceOptions(parent=self))
+        self._child = pulumi.ResourceOptions(parent=self, providers=[self._provider])
+        self._ask = pulumi.InvokeOutputOptions(parent=self, provider=self._provider)
+        place = aws.get_caller_identity_output(opts=self._ask).account_id.apply(
+            lambda account: Place(settings.aws.region, account)
         )
-        network = Network("network", NetworkArgs(settings.name, plan), child).outputs
-        security = Security(
-            "security",
-            SecurityArgs(
-                name=settings.name,
-                vpc_id=network.vpc_id,
-                rules=matrix(settings.gitops.argocd.node_port),
-                operator_cidrs=settings.access.operator_cidrs,
-            ),
-            child,
-        )
-        nodes = self._nodes(args, network.public, network.private, security, provider)
+        network = self._network()
+        storage = self._storage(place, network)
+        nodes, security = self._nodes(network, self._profiles(place, network, storage))
         bastion = nodes[settings.access.bastion].public_ip
         assert bastion is not None  # held by the settings' checks
         self.outputs = InfraOutputs(
@@ -83,35 +92,200 @@ class Infra(pulumi.ComponentResource):
             private_subnet_ids={zone: subnet.id for zone, subnet in network.private.items()},
             security_group_ids=security.groups,
             nodes=nodes,
-            api_endpoint=self._zone(settings, network.vpc_id, nodes, provider),
+            api_endpoint=self._api_endpoint(network, security, nodes),
             bastion_address=bastion,
+            backups_bucket=storage.backups.id,
+            assets_bucket=storage.assets.id if storage.assets else None,
+            edges=self._edges(network, storage, security, nodes),
+            identity=self._identity(place, network, storage),
         )
         self.register_outputs({"vpc_id": network.vpc_id})
 
-    def _nodes(
+    def publish_keys(self, jwks: pulumi.Output[str]) -> None:
+        """Lets AWS check the tokens of pods: by the cluster's public keys, which are known only
+        when it stands."""
+        identity = self.outputs.identity
+        assert identity is not None  # there is an issuer, or no keys to publish
+        IssuerKeys("issuer-keys", IssuerKeysArgs(identity.bucket_id, jwks), self._child)
+
+    def _network(self) -> NetworkOutputs:
+        settings = self._args.settings
+        network = settings.network
+        return Network(
+            "network",
+            NetworkArgs(
+                name=settings.name,
+                plan=NetworkPlan.of(network.cidr, network.zones, network.subnet_prefix),
+                region=settings.aws.region,
+                nat_gateways=network.nat_gateways,
+            ),
+            self._child,
+        ).outputs
+
+    def _storage(self, place: pulumi.Output[Place], network: NetworkOutputs) -> StorageOutputs:
+        """The buckets; the VPC's flow logs go into that of logs."""
+        settings = self._args.settings
+        storage = Storage(
+            "storage",
+            StorageArgs(
+                name=settings.name,
+                place=place,
+                retention=settings.storage,
+                assets=settings.dns.public is not None,
+            ),
+            self._child,
+        ).outputs
+        if settings.network.flow_logs is not None:
+            aws.ec2.FlowLog(
+                "vpc",
+                vpc_id=network.vpc_id,
+                traffic_type=settings.network.flow_logs,
+                log_destination_type="s3",
+                log_destination=storage.flow_logs,
+                tags={"Name": f"{settings.name}-vpc"},
+                opts=pulumi.ResourceOptions(parent=self, provider=self._provider),
+            )
+        return storage
+
+    def _profiles(
+        self, place: pulumi.Output[Place], network: NetworkOutputs, storage: StorageOutputs
+    ) -> iam.NodeProfiles:
+        settings = self._args.settings
+        every = {"ecr-pull": place.apply(policies.ecr_pull)}
+        if settings.access.session_manager:
+            every["session-manager"] = pulumi.Output.from_input(policies.session_manager())
+        controllers: dict[str, pulumi.Output[str]] = {}
+        if not settings.identity.pods:
+            controllers = controller_permissions(settings.name, place, network.vpc_id)
+        snapshots = pulumi.Output.all(storage.backups.arn, storage.key_arn).apply(
+            lambda arns: policies.etcd_snapshots(str(arns[0]), str(arns[1]))
+        )
+        return iam.NodeProfiles(
+            "node-profiles",
+            iam.NodeProfilesArgs(
+                name=settings.name,
+                permissions={
+                    iam.CONTROL_PLANE: {**every, "etcd-snapshots": snapshots},
+                    iam.NODE: {**every, **controllers},
+                },
+            ),
+            self._child,
+        )
+
+    def _api_endpoint(
+        self, network: NetworkOutputs, security: Security, nodes: Mapping[str, NodeOutputs]
+    ) -> pulumi.Output[str]:
+        """The control-plane endpoint's name: of the one control plane, or of the load balancer
+        before several."""
+        settings = self._args.settings
+        masters = {node.name: nodes[node.name] for node in settings.control_planes}
+        api: list[pulumi.Input[str]] | Alias = [each.private_ip for each in masters.values()]
+        if len(masters) > 1:
+            balancer = ApiLoadBalancer(
+                "kube-api",
+                ApiLoadBalancerArgs(
+                    name=settings.name,
+                    vpc_id=network.vpc_id,
+                    subnets=list(network.private.values()),
+                    security_group=security.groups[API_LOAD_BALANCER],
+                    control_planes={name: each.instance_id for name, each in masters.items()},
+                ),
+                self._child,
+            ).outputs
+            api = Alias(balancer.dns_name, balancer.zone_id)
+        return PrivateZone(
+            "private-zone",
+            PrivateZoneArgs(
+                name=settings.name,
+                zone=settings.dns.zone,
+                vpc_id=network.vpc_id,
+                api_endpoint=settings.api_endpoint,
+                api=api,
+            ),
+            self._child,
+        ).api_endpoint
+
+    def _edges(
         self,
-        args: InfraArgs,
-        public: Mapping[str, Subnet],
-        private: Mapping[str, Subnet],
+        network: NetworkOutputs,
+        storage: StorageOutputs,
         security: Security,
-        provider: aws.Provider,
-    ) -> dict[str, NodeOutputs]:
-        settings = args.settings
-        child = pulumi.ResourceOptions(parent=self, providers=[provider])
+        nodes: Mapping[str, NodeOutputs],
+    ) -> EdgesOutputs | None:
+        settings = self._args.settings
+        if settings.dns.public is None:
+            return None
+        return Edges(
+            "edges",
+            EdgesArgs(
+                settings=settings,
+                dns=settings.dns.public,
+                network=network,
+                storage=storage,
+                security_group=security.groups[LOAD_BALANCER],
+                targets={
+                    node.name: nodes[node.name].instance_id
+                    for node in settings.nodes
+                    if node.role in _BALANCED
+                },
+            ),
+            self._child,
+        ).outputs
+
+    def _identity(
+        self, place: pulumi.Output[Place], network: NetworkOutputs, storage: StorageOutputs
+    ) -> PodIdentityOutputs | None:
+        settings = self._args.settings
+        if not settings.identity.pods:
+            return None
+        return PodIdentity(
+            "pod-identity",
+            PodIdentityArgs(
+                name=settings.name,
+                place=place,
+                vpc_id=network.vpc_id,
+                key_arn=storage.key_arn,
+                logs=storage.logs,
+                noncurrent_expire_days=settings.storage.noncurrent_expire_days,
+            ),
+            self._child,
+        ).outputs
+
+    def _nodes(
+        self, network: NetworkOutputs, profiles: iam.NodeProfiles
+    ) -> tuple[dict[str, NodeOutputs], Security]:
+        settings = self._args.settings
+        security = Security(
+            "security",
+            SecurityArgs(
+                name=settings.name,
+                vpc_id=network.vpc_id,
+                vpc_cidr=settings.network.cidr,
+                rules=matrix(
+                    MatrixArgs(
+                        argocd_node_port=settings.gitops.argocd.node_port,
+                        ingress_node_port=settings.ingress.node_port,
+                        public=settings.dns.public is not None,
+                        control_planes=len(settings.control_planes),
+                    )
+                ),
+                operator_cidrs=settings.access.operator_cidrs,
+            ),
+            self._child,
+        )
         image = aws.ec2.get_ami_output(
             owners=[settings.ami.owner],
             filters=[{"name": "name", "values": [settings.ami.name]}],
             most_recent=True,
-            opts=pulumi.InvokeOutputOptions(parent=self, provider=provider),
+            opts=self._ask,
         )
-        public_key = resolve(args.project, settings.ssh.public_key_file).read_text().split()
+        public_key = resolve(self._args.project, settings.ssh.public_key_file).read_text().split()
         key = aws.ec2.KeyPair(
             "operator",
             key_name=f"{settings.name}-operator",
             public_key=" ".join(public_key[:2]),
-            opts=pulumi.ResourceOptions(parent=self, provider=provider),
+            opts=pulumi.ResourceOptions(parent=self, provider=self._provider),
         )
-        profile = NodeProfile("node-profile", settings.name, child)
         return {
             node.name: NodeInstance(
                 node.name,
@@ -120,41 +294,13 @@ class Infra(pulumi.ComponentResource):
                     cluster=settings.name,
                     ami_id=image.id,
                     key_name=key.key_name,
-                    instance_profile=profile.name,
-                    subnet=(public if node.public else private)[node.zone],
+                    instance_profile=profiles.of(node.role),
+                    subnet=(network.public if node.public else network.private)[node.zone],
                     security_groups=security.of(node.role),
                     rules_enforced=security.enforced,
+                    metadata_hop_limit=settings.instances.metadata_hop_limit,
                 ),
-                child,
+                self._child,
             ).outputs
             for node in settings.nodes
-        }
-
-    def _zone(
-        self,
-        settings: Settings,
-        vpc_id: pulumi.Output[str],
-        nodes: Mapping[str, NodeOutputs],
-        provider: aws.Provider,
-    ) -> pulumi.Output[str]:
-        """The private zone, and in it the control-plane endpoint: a name from the first init on,
-        because a cluster made without one cannot become highly available later."""
-        child = pulumi.ResourceOptions(parent=self, provider=provider)
-        zone = aws.route53.Zone(
-            "private",
-            name=settings.dns.zone,
-            comment=f"{settings.name}: names inside the VPC",
-            vpcs=[aws.route53.ZoneVpcArgs(vpc_id=vpc_id)],
-            opts=child,
-        )
-        masters = [node.name for node in settings.nodes if node.role is Role.CONTROL_PLANE]
-        record = aws.route53.Record(
-            "api",
-            zone_id=zone.zone_id,
-            name=settings.api_endpoint,
-            type="A",
-            ttl=60,
-            records=[nodes[name].private_ip for name in masters],
-            opts=child,
-        )
-        return record.fqdn
+        }, security

@@ -9,12 +9,15 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.network import Subnet
+from infra.order import after
+from infra.policies import cluster_tag
 from settings.models import Node
 
 
 @dataclass(frozen=True)
 class NodeArgs:
-    """One instance. reachable: known once routes and rules let it be reached."""
+    """One instance. rules_enforced: known once every rule of the security groups stands;
+    metadata_hop_limit: how far answers of the instance metadata service go, in IP hops."""
 
     node: Node
     cluster: str
@@ -24,6 +27,7 @@ class NodeArgs:
     subnet: Subnet
     security_groups: Sequence[pulumi.Input[str]]
     rules_enforced: pulumi.Output[int]
+    metadata_hop_limit: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class NodeInstance(pulumi.ComponentResource):
             metadata_options=aws.ec2.InstanceMetadataOptionsArgs(
                 http_endpoint="enabled",
                 http_tokens="required",
-                http_put_response_hop_limit=1,  # keeps pods off the node's role
+                http_put_response_hop_limit=args.metadata_hop_limit,
             ),
             root_block_device=aws.ec2.InstanceRootBlockDeviceArgs(
                 volume_type="gp3",
@@ -66,7 +70,7 @@ class NodeInstance(pulumi.ComponentResource):
             tags={
                 **tags,
                 "Role": node.role.value,
-                f"kubernetes.io/cluster/{args.cluster}": "owned",
+                cluster_tag(args.cluster): "owned",
             },
             # a newer image must never replace a running node by itself
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["ami"]),
@@ -87,19 +91,12 @@ class NodeInstance(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
             gates.append(association.id)
-            public_ip = _after(address.public_ip, gates)
+            public_ip = after(address.public_ip, *gates)
         self.outputs = NodeOutputs(
             instance_id=instance.id,
-            private_ip=_after(instance.private_ip, gates),
+            private_ip=after(instance.private_ip, *gates),
             public_ip=public_ip,
         )
         self.register_outputs(
             {"instance_id": instance.id, "private_ip": instance.private_ip, "public_ip": public_ip}
         )
-
-
-def _after(
-    value: pulumi.Output[str], gates: Sequence[pulumi.Output[str] | pulumi.Output[int]]
-) -> pulumi.Output[str]:
-    """`value`, known only when the gates are: whoever uses it depends on them."""
-    return pulumi.Output.all(value, *gates).apply(lambda values: str(values[0]))

@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from settings.models import Aws
 
 # the AWS services that the program calls; a given endpoint stands for each of them
-_SERVICES = ("ec2", "iam", "route53", "sts")
+_SERVICES = ("acm", "cloudfront", "ec2", "elbv2", "iam", "kms", "route53", "s3", "sts")
 
 
 def aws_provider(settings: Aws, tags: dict[str, str], opts: pulumi.ResourceOptions) -> aws.Provider:
@@ -31,5 +31,6 @@ def aws_provider(settings: Aws, tags: dict[str, str], opts: pulumi.ResourceOptio
         skip_credentials_validation=elsewhere or None,
         skip_metadata_api_check=elsewhere or None,
         skip_requesting_account_id=elsewhere or None,
+        s3_use_path_style=elsewhere or None,  # buckets are no host names there
         opts=opts,
     )

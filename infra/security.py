@@ -2,59 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 import pulumi
 import pulumi_aws as aws
 
-from infra.ports import CONTROL_PLANE, NODE, Rule, cidrs
+from infra.policies import cluster_tag
+from infra.ports import (
+    API_LOAD_BALANCER,
+    CONTROL_PLANE,
+    LOAD_BALANCER,
+    NODE,
+    Rule,
+    cidrs,
+)
 from settings.models import Role
 
 _DESCRIPTIONS = {
     NODE: "Every Kubernetes node",
     CONTROL_PLANE: "Control plane and bastion",
+    LOAD_BALANCER: "The public load balancer",
+    API_LOAD_BALANCER: "The load balancer of the Kubernetes API",
+}
+_EGRESS = {
+    NODE: "Packages, images and git, through the routes that the subnet has",
+    LOAD_BALANCER: "Targets and their health checks",
+    API_LOAD_BALANCER: "Control planes and their health checks",
 }
 
 
 @dataclass(frozen=True)
 class SecurityArgs:
-    """rules: ingress; every group may reach out anywhere."""
+    """rules: ingress; a group is made for each that they are about."""
 
     name: str
     vpc_id: pulumi.Input[str]
+    vpc_cidr: IPv4Network
     rules: Sequence[Rule]
     operator_cidrs: Sequence[IPv4Network]
+
+
+def _cluster(name: str, group: str) -> dict[str, str]:
+    """The tag by which Kubernetes' controllers find the nodes' group, and may open it."""
+    return {cluster_tag(name): "owned"} if group == NODE else {}
 
 
 class Security(pulumi.ComponentResource):
     """`groups`: id by group; `enforced`: an output known once every rule stands."""
 
+    groups: Mapping[str, pulumi.Output[str]]
+
     def __init__(self, name: str, args: SecurityArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("groundwork:infra:Security", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        groups = {
+        used = {rule.group for rule in args.rules}
+        self.groups = {
             group: aws.ec2.SecurityGroup(
                 group,
                 name=f"{args.name}-{group}",
                 description=description,
                 vpc_id=args.vpc_id,
-                tags={"Name": f"{args.name}-{group}"},
-                opts=child,
-            )
-            for group, description in _DESCRIPTIONS.items()
-        }
-        self.groups = {group: resource.id for group, resource in groups.items()}
-        standing: list[pulumi.Output[str]] = [
-            aws.vpc.SecurityGroupEgressRule(
-                f"{NODE}-egress",
-                security_group_id=self.groups[NODE],
-                description="Packages, images and git, through the routes that the subnet has",
-                ip_protocol="-1",
-                cidr_ipv4="0.0.0.0/0",
+                tags={"Name": f"{args.name}-{group}", **_cluster(args.name, group)},
                 opts=child,
             ).id
+            for group, description in _DESCRIPTIONS.items()
+            if group in used
+        }
+        standing = [
+            aws.vpc.SecurityGroupEgressRule(
+                f"{group}-egress",
+                security_group_id=self.groups[group],
+                description=why,
+                ip_protocol="-1",
+                # a load balancer has nothing to say outside the VPC
+                cidr_ipv4="0.0.0.0/0" if group == NODE else str(args.vpc_cidr),
+                opts=child,
+            ).id
+            for group, why in _EGRESS.items()
+            if group in used
         ]
         for rule in args.rules:
             for cidr in cidrs(rule.peer, args.operator_cidrs) or (None,):

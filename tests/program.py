@@ -18,6 +18,8 @@ from typing import Any
 
 import yaml
 
+from tests import made
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 _SECRET = "$secret"
 _LIMIT_S = 180
@@ -174,14 +176,14 @@ def _outputs(kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
     if kind == "aws:ec2/eip:Eip":
         return {"publicIp": f"192.0.2.{digits % 256}", "allocationId": f"eipalloc-{name}"}
     if kind == "aws:route53/zone:Zone":
-        return {"zoneId": f"Z{digits}"}
+        return {"zoneId": f"Z{digits}", "nameServers": ["ns-1.example.net", "ns-2.example.net"]}
     if kind == "aws:route53/record:Record":
         return {"fqdn": inputs["name"]}
     if kind == COMMAND:
         known = {"init": ADMIN_CONF, "join-key": "ssh-ed25519 AAAAJOIN"}
         host_key = f"ssh-ed25519 AAAA{name}" if name.startswith("prepare-") else ""
         return {"stdout": known.get(name, host_key), "stderr": ""}
-    return {}
+    return made.outputs(kind, name, inputs)
 
 
 def _main(project: Path, stack: str, answer: Path, preview: bool) -> None:
@@ -218,6 +220,8 @@ def _main(project: Path, stack: str, answer: Path, preview: bool) -> None:
 
         def call(self, args: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
             calls.append(args.token)
+            if args.token == "aws:index/getCallerIdentity:getCallerIdentity":
+                return {"accountId": made.ACCOUNT}, []
             return {**args.args, "id": "ami-0123456789abcdef0"}, []
 
     base: Any = mocks.MockMonitor  # its methods have no types

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import IPv4Network
 
-import pytest
-
 from settings.plan import NetworkPlan
-from tests.conftest import Environment
+from tests.conftest import Environment, EnvironmentMaker
 from tests.program import Resource, Run
 
 INSTANCE = "aws:ec2/instance:Instance"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+SUBNET = "aws:ec2/subnet:Subnet"
 EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 EIP = "aws:ec2/eip:Eip"
 ASSOCIATION = "aws:ec2/eipAssociation:EipAssociation"
@@ -97,7 +97,10 @@ def test_addresses_are_given_to_public_nodes_and_the_nat_gateway_alone(
     run = environment.run
     public = {node.name for node in environment.settings.nodes if node.public}
     assert public
-    assert set(run.of(EIP)) == {*public, "nat"}
+    gateways = {"nat"}
+    if environment.settings.network.nat_gateways == "per-zone":
+        gateways = {f"nat-{zone}" for zone in environment.settings.network.zones}
+    assert set(run.of(EIP)) == {*public, *gateways}
     assert {each.inputs["instanceId"] for each in run.of(ASSOCIATION).values()} == {
         f"{name}-id" for name in public
     }
@@ -110,8 +113,10 @@ def test_addresses_are_given_to_public_nodes_and_the_nat_gateway_alone(
 def test_nothing_comes_in_from_the_world(environment: Environment) -> None:
     operators = {str(cidr) for cidr in environment.settings.access.operator_cidrs}
     rules = environment.run.of(INGRESS)
-    assert len(rules) >= 8
+    assert len(rules) >= 7
     for rule in rules.values():
+        if rule.inputs["securityGroupId"] == "load-balancer-id":
+            continue  # the public one is for everybody
         peers = {"cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId"}
         given = peers & rule.inputs.keys()
         assert given in ({"cidrIpv4"}, {"referencedSecurityGroupId"}), rule.name
@@ -121,6 +126,53 @@ def test_nothing_comes_in_from_the_world(environment: Environment) -> None:
             assert rule.inputs["securityGroupId"] == "control-plane-id", rule.name
     for group in environment.run.of("aws:ec2/securityGroup:SecurityGroup").values():
         assert not {"ingress", "egress"} & group.inputs.keys()  # rules beside rules fight
+
+
+def test_the_world_reaches_the_public_load_balancer_on_two_ports_alone(
+    environment: Environment,
+) -> None:
+    open_to_all = {
+        (rule.inputs["securityGroupId"], rule.inputs["fromPort"], rule.inputs["toPort"])
+        for rule in environment.run.of(INGRESS).values()
+        if rule.inputs.get("cidrIpv4") == "0.0.0.0/0"
+    }
+    public = {("load-balancer-id", 80, 80), ("load-balancer-id", 443, 443)}
+    assert open_to_all == (public if environment.settings.dns.public else set())
+
+
+def test_the_default_group_lets_nothing_pass(environment: Environment) -> None:
+    group = environment.run.one("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup").inputs
+    assert (group["vpcId"], group["ingress"], group["egress"]) == ("vpc-id", [], [])
+
+
+def test_the_vpcs_traffic_is_logged_as_the_settings_say(environment: Environment) -> None:
+    log = environment.run.one("aws:ec2/flowLog:FlowLog").inputs
+    assert log["trafficType"] == environment.settings.network.flow_logs
+    assert log["logDestinationType"] == "s3"
+    assert log["logDestination"].endswith("-logs-123456789012/flow")
+
+
+def test_every_route_table_leads_to_s3_inside_aws(environment: Environment) -> None:
+    run = environment.run
+    endpoint = run.one("aws:ec2/vpcEndpoint:VpcEndpoint").inputs
+    assert endpoint["serviceName"] == "com.amazonaws.ap-northeast-2.s3"
+    tables = {f"{name}-id" for name in run.of("aws:ec2/routeTable:RouteTable")}
+    assert set(endpoint["routeTableIds"]) == tables
+
+
+def test_each_zone_goes_out_by_its_own_nat_gateway(
+    make_environment: EnvironmentMaker,
+) -> None:
+    for kind, gateways in (("one", 1), ("per-zone", 2)):
+        run = make_environment("prod", network={"nat_gateways": kind}).run
+        made = run.of("aws:ec2/natGateway:NatGateway")
+        assert len(made) == gateways
+        zone_of = {f"{n}-id": s.inputs["availabilityZone"] for n, s in run.of(SUBNET).items()}
+        for subnet, route in ways_out(run).items():
+            if kind == "one" or "natGatewayId" not in route.inputs:
+                continue
+            gateway = made[route.inputs["natGatewayId"].removesuffix("-id")]
+            assert zone_of[gateway.inputs["subnetId"]] == zone_of[subnet]
 
 
 def test_groups_and_rules_say_what_they_are_for(environment: Environment) -> None:
@@ -140,10 +192,10 @@ def test_only_the_control_plane_is_in_the_group_that_operators_reach(
 
 def test_the_api_endpoint_is_a_name_in_a_private_zone(environment: Environment) -> None:
     run, settings = environment.run, environment.settings
-    zone = run.one("aws:route53/zone:Zone")
+    zone = run.of("aws:route53/zone:Zone")["private"]
     assert zone.inputs["name"] == settings.dns.zone
     assert zone.inputs["vpcs"] == [{"vpcId": "vpc-id"}]
-    record = run.one("aws:route53/record:Record").inputs
+    record = run.of("aws:route53/record:Record")["api"].inputs
     master = next(node for node in run.outputs["nodes"] if node["role"] == "control-plane")
     assert (record["name"], record["type"]) == (settings.api_endpoint, "A")
     assert record["records"] == [master["private_ip"]]
@@ -163,7 +215,61 @@ def test_the_key_pair_is_the_public_half_without_its_comment(environment: Enviro
     assert len(key.split()) == 2 and key.startswith("ssh-ed25519 ")
 
 
-@pytest.mark.parametrize("kind", ["aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy"])
-def test_nodes_have_no_permission_that_nothing_uses(environment: Environment, kind: str) -> None:
-    assert not environment.run.of(kind)
-    assert "managedPolicyArns" not in environment.run.one("aws:iam/role:Role").inputs
+def actions(policy: Resource) -> set[str]:
+    statements = json.loads(policy.inputs["policy"])["Statement"]
+    return {action for each in statements for action in each["Action"]}
+
+
+def test_nodes_may_do_what_runs_on_them_needs_alone(environment: Environment) -> None:
+    run = environment.run
+    policies = run.of("aws:iam/rolePolicy:RolePolicy")
+    allowed = {
+        kind: set[str]().union(
+            *(actions(each) for each in policies.values() if each.inputs["role"].endswith(kind))
+        )
+        for kind in ("-node", "-control-plane")
+    }
+    assert {action.split(":")[0] for action in allowed["-node"]} == {"ecr", "ssm", "ssmmessages"}
+    more = allowed["-control-plane"] - allowed["-node"]
+    assert {action.split(":")[0] for action in more} == {"s3", "kms"}
+    assert not any(action.startswith(("s3:Delete", "iam:", "sts:")) for action in more)
+    for role in run.of("aws:iam/role:Role").values():
+        assert "managedPolicyArns" not in role.inputs and "inlinePolicies" not in role.inputs
+
+
+def test_each_node_has_the_profile_of_its_kind(environment: Environment) -> None:
+    for node in environment.settings.nodes:
+        kind = "control-plane" if node.role == "control-plane" else "node"
+        profile = environment.run.of(INSTANCE)[node.name].inputs["iamInstanceProfile"]
+        assert profile == f"{environment.settings.name}-{kind}"
+
+
+def test_session_manager_is_a_choice(make_environment: EnvironmentMaker) -> None:
+    run = make_environment("dev", access={"session_manager": False}).run
+    assert not any("session" in name for name in run.of("aws:iam/rolePolicy:RolePolicy"))
+
+
+def test_without_roles_for_pods_the_nodes_carry_the_controllers_permissions(
+    make_environment: EnvironmentMaker,
+) -> None:
+    run = make_environment("dev", identity={"pods": False}, instances={"metadata_hop_limit": 2}).run
+    assert "ec2:CreateVolume" in actions(run.of("aws:iam/rolePolicy:RolePolicy")["node-ebs-csi"])
+    assert not run.of("aws:iam/openIdConnectProvider:OpenIdConnectProvider")
+    for instance in run.of(INSTANCE).values():
+        assert instance.inputs["metadataOptions"]["httpPutResponseHopLimit"] == 2
+
+
+def test_several_control_planes_stand_behind_one_endpoint(
+    make_environment: EnvironmentMaker,
+) -> None:
+    master = {"role": "control-plane", "instance_type": "t3.large", "zone": "ap-northeast-2c"}
+    names = ("k8s-master-2", "k8s-master-3")
+    run = make_environment("dev", nodes=[{"name": name, **master} for name in names]).run
+    attached = run.of("aws:lb/targetGroupAttachment:TargetGroupAttachment").values()
+    assert {each.inputs["targetId"] for each in attached} == {
+        f"{name}-id" for name in ("k8s-master", *names)
+    }
+    record = run.of("aws:route53/record:Record")["api"]
+    (alias,) = record.inputs["aliases"]
+    assert alias["name"].startswith("dev-kube-api.elb.")
+    assert "records" not in record.inputs

@@ -2,59 +2,90 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 
-from infra.ports import CONTROL_PLANE, NODE, OPERATOR, cidrs, matrix
+import pytest
 
-RULES = matrix(30443)
+from infra.ports import (
+    API_LOAD_BALANCER,
+    CONTROL_PLANE,
+    LOAD_BALANCER,
+    NODE,
+    OPERATOR,
+    WORLD,
+    MatrixArgs,
+    Rule,
+    cidrs,
+    matrix,
+)
+
+ARGS = MatrixArgs(argocd_node_port=30443, ingress_node_port=30080, public=False, control_planes=1)
+PUBLIC, HIGHLY_AVAILABLE = replace(ARGS, public=True), replace(ARGS, control_planes=3)
+ALL = replace(ARGS, public=True, control_planes=3)
 
 
-def test_names_are_unique_and_say_what_the_rule_is() -> None:
-    names = [rule.name for rule in RULES]
-    assert len(set(names)) == len(names)
-    assert "control-plane-tcp-6443-from-operator" in names
-    assert "node-udp-4789-from-node" in names
+def opened(rules: tuple[Rule, ...]) -> set[tuple[str, str, str, int, int]]:
+    return {(r.group, r.peer, r.protocol, r.from_port, r.to_port) for r in rules}
 
 
-def test_no_two_rules_are_the_same() -> None:
-    rules = {(r.group, r.peer, r.protocol, r.from_port, r.to_port) for r in RULES}
-    assert len(rules) == len(RULES)
-
-
-def test_every_rule_is_well_formed_and_described() -> None:
-    for rule in RULES:
-        assert rule.group in (NODE, CONTROL_PLANE)
-        assert rule.peer in (NODE, CONTROL_PLANE, OPERATOR)
+@pytest.mark.parametrize("args", [ARGS, PUBLIC, HIGHLY_AVAILABLE, ALL])
+def test_every_rule_is_there_once_well_formed_and_described(args: MatrixArgs) -> None:
+    rules = matrix(args)
+    assert len({rule.name for rule in rules}) == len(opened(rules)) == len(rules)
+    for rule in rules:
+        assert rule.group in (NODE, CONTROL_PLANE, LOAD_BALANCER, API_LOAD_BALANCER)
         assert rule.protocol in ("tcp", "udp")
         assert 0 < rule.from_port <= rule.to_port < 65536
         # AWS's limit and characters for a rule's description
         assert 5 < len(rule.why) <= 255
-        assert all(c.isalnum() or c in " ._-:/()#,@[]+=&;{}!$*" for c in rule.why.replace("'", ""))
+        assert all(c.isalnum() or c in " ._-:/()#,@[]+=&;{}!$*" for c in rule.why)
 
 
-def test_operators_reach_the_control_plane_on_three_ports_alone() -> None:
-    ports = {rule.from_port for rule in RULES if rule.peer == OPERATOR}
-    assert ports == {22, 6443, 30443}
-    assert {rule.group for rule in RULES if rule.peer == OPERATOR} == {CONTROL_PLANE}
+def test_names_say_what_the_rule_is() -> None:
+    names = {rule.name for rule in matrix(ALL)}
+    assert {"control-plane-tcp-6443-from-operator", "node-udp-4789-from-node"} <= names
+    assert "control-plane-tcp-2379-2380-from-control-plane" in names
 
 
-def test_argo_cd_is_reached_on_the_port_of_the_settings() -> None:
-    assert any(rule.from_port == 31000 for rule in matrix(31000))
-    assert not any(rule.from_port == 30443 for rule in matrix(31000))
+def test_one_control_plane_without_a_public_side_opens_seven_rules() -> None:
+    assert opened(matrix(ARGS)) == {
+        (CONTROL_PLANE, OPERATOR, "tcp", 22, 22),
+        (CONTROL_PLANE, OPERATOR, "tcp", 6443, 6443),
+        (CONTROL_PLANE, OPERATOR, "tcp", 30443, 30443),
+        (NODE, CONTROL_PLANE, "tcp", 22, 22),
+        (CONTROL_PLANE, NODE, "tcp", 6443, 6443),
+        (NODE, CONTROL_PLANE, "tcp", 10250, 10250),
+        (NODE, NODE, "udp", 4789, 4789),
+    }
 
 
-def test_what_kubernetes_and_the_pod_network_need_is_open() -> None:
-    opened = {(r.group, r.peer, r.protocol, r.from_port) for r in RULES}
-    assert {
-        (NODE, CONTROL_PLANE, "tcp", 22),
-        (NODE, CONTROL_PLANE, "tcp", 10250),
-        (CONTROL_PLANE, NODE, "tcp", 6443),
-        (NODE, NODE, "udp", 4789),
-        (NODE, NODE, "tcp", 5473),
-    } <= opened
+def test_the_world_reaches_a_load_balancer_alone_and_it_the_node_ports() -> None:
+    assert opened(matrix(PUBLIC)) - opened(matrix(ARGS)) == {
+        (LOAD_BALANCER, WORLD, "tcp", 80, 80),
+        (LOAD_BALANCER, WORLD, "tcp", 443, 443),
+        (NODE, LOAD_BALANCER, "tcp", 30080, 30080),
+        (NODE, LOAD_BALANCER, "tcp", 30443, 30443),
+    }
 
 
-def test_only_operators_are_cidrs() -> None:
+def test_several_control_planes_share_etcd_and_an_endpoint() -> None:
+    assert opened(matrix(HIGHLY_AVAILABLE)) - opened(matrix(ARGS)) == {
+        (API_LOAD_BALANCER, NODE, "tcp", 6443, 6443),
+        (CONTROL_PLANE, API_LOAD_BALANCER, "tcp", 6443, 6443),
+        (CONTROL_PLANE, CONTROL_PLANE, "tcp", 2379, 2380),
+    }
+
+
+def test_node_ports_are_those_of_the_settings() -> None:
+    rules = matrix(replace(PUBLIC, argocd_node_port=31000, ingress_node_port=31001))
+    ports = {rule.from_port for rule in rules if rule.from_port >= 30000}
+    assert ports == {31000, 31001}
+
+
+def test_only_operators_and_the_world_are_cidrs() -> None:
     networks = [IPv4Network("192.0.2.0/24"), IPv4Network("198.18.0.0/15")]
     assert cidrs(OPERATOR, networks) == ("192.0.2.0/24", "198.18.0.0/15")
-    assert cidrs(NODE, networks) == cidrs(CONTROL_PLANE, networks) == ()
+    assert cidrs(WORLD, networks) == ("0.0.0.0/0",)
+    for group in (NODE, CONTROL_PLANE, LOAD_BALANCER, API_LOAD_BALANCER):
+        assert cidrs(group, networks) == ()
