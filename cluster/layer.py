@@ -15,23 +15,27 @@ from settings import Node, Role, Settings
 
 @dataclass(frozen=True)
 class ClusterArgs:
-    """hosts: by node name, one for each node of the settings; private_key: of the SSH user."""
+    """hosts: by node name, one for each node of the settings; private_key: of the SSH user;
+    issuer: URL of the issuer of service account tokens, None for the cluster itself."""
 
     settings: Settings
     hosts: Mapping[str, Host]
     api_endpoint: pulumi.Output[str]
     private_key: pulumi.Output[str]
+    issuer: pulumi.Output[str] | None = None
 
 
 @dataclass(frozen=True)
 class ClusterOutputs:
     """kubeconfig: secret, for use from outside the VPC; members: what must have joined before
-    workloads are sent."""
+    workloads are sent; jwks: the public keys of service account tokens, as JSON (RFC 7517), if an
+    issuer was given."""
 
     kubeconfig: pulumi.Output[str]
     api_server: pulumi.Output[str]
     control_plane: remote.Command
     members: Sequence[remote.Command]
+    jwks: pulumi.Output[str] | None
 
 
 class Cluster(pulumi.ComponentResource):
@@ -42,7 +46,8 @@ class Cluster(pulumi.ComponentResource):
     ) -> None:
         super().__init__("groundwork:cluster:Cluster", name, None, opts)
         self._args, settings = args, args.settings
-        self._master = next(n for n in settings.nodes if n.role is Role.CONTROL_PLANE)
+        control_planes = settings.control_planes
+        self._master = control_planes[0]  # where kubeadm init runs, and joins are driven from
         bastion = args.hosts[settings.access.bastion].public_ip
         public = args.hosts[self._master.name].public_ip
         assert bastion is not None and public is not None  # held by the settings' checks
@@ -62,10 +67,13 @@ class Cluster(pulumi.ComponentResource):
             [init],
         )
         self._label_master(network)
-        members = [
-            self._member(node, prepared[node.name], network)
+        members: list[remote.Command] = []
+        for node in control_planes[1:]:  # one after the other: etcd takes one new member at a time
+            members.append(self._member(node, prepared[node.name], [network, *members[-1:]]))
+        members += [
+            self._member(node, prepared[node.name], [network])
             for node in settings.nodes
-            if node is not self._master
+            if node not in control_planes
         ]
         self.outputs = ClusterOutputs(
             kubeconfig=pulumi.Output.secret(
@@ -76,6 +84,7 @@ class Cluster(pulumi.ComponentResource):
             api_server=pulumi.Output.format("https://{0}:6443", public),
             control_plane=init,
             members=members,
+            jwks=None if args.issuer is None else self._jwks(init),
         )
         self.register_outputs({"api_server": self.outputs.api_server})
 
@@ -95,15 +104,18 @@ class Cluster(pulumi.ComponentResource):
     def _init(self, prepared: remote.Command) -> remote.Command:
         settings = self._args.settings
         configuration = pulumi.Output.all(
-            self._args.api_endpoint, self._provider_id(self._master)
+            self._args.api_endpoint, self._provider_id(self._master), self._args.issuer
         ).apply(
             lambda v: render.init_configuration(
-                self._master, settings.cluster, settings.name, str(v[0]), str(v[1])
+                self._master, settings.cluster, settings.name, str(v[0]), str(v[1]), v[2]
             )
         )
         return self._on_master(
             "init", render.as_root("init"), [prepared], stdin=configuration, secret_output=True
         )
+
+    def _jwks(self, init: remote.Command) -> pulumi.Output[str]:
+        return self._on_master("jwks", render.as_root("jwks"), [init]).stdout
 
     def _label_master(self, network: remote.Command) -> remote.Command:
         """The control plane's own labels; the same script with nothing to join."""
@@ -115,26 +127,36 @@ class Cluster(pulumi.ComponentResource):
         )
 
     def _member(
-        self, node: Node, prepared: remote.Command, network: remote.Command
+        self, node: Node, prepared: remote.Command, after: Sequence[remote.Command]
     ) -> remote.Command:
+        """after: the pod network first."""
         settings, host = self._args.settings, self._args.hosts[node.name]
+        first = self._master.name if node.role is Role.CONTROL_PLANE else None
         run = pulumi.Output.all(
             host.private_ip, prepared.stdout, self._args.api_endpoint, self._provider_id(node)
         ).apply(
             lambda v: render.member(
-                node, str(v[0]), str(v[1]), settings.ssh.user, f"{v[2]}:6443", str(v[3])
+                render.MemberArgs(
+                    node=node,
+                    address=str(v[0]),
+                    host_key=str(v[1]),
+                    ssh_user=settings.ssh.user,
+                    endpoint=f"{v[2]}:6443",
+                    provider_id=str(v[3]),
+                    first_control_plane=first,
+                )
             )
         )
         return self._on_master(
             f"member-{node.name}",
             run,
-            [network, prepared],
-            delete=render.as_root("leave", NODE_NAME=node.name),
+            [*after, prepared],
+            delete=render.leave(node, first),
             triggers=[host.instance_id],
             # the old machine leaves before a new one takes its name; when the control plane goes
             # with the node there is no cluster to leave
             delete_before_replace=True,
-            deleted_with=network,
+            deleted_with=after[0],
         )
 
     def _provider_id(self, node: Node) -> pulumi.Output[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,15 @@ def body(script: str) -> str:
     return (_SCRIPTS / f"{script}.sh").read_text(encoding="utf-8")
 
 
-def as_root(script: str, **variables: str) -> str:
+def as_root(script: str, *, library: str | None = None, **variables: str) -> str:
     """A command line that runs a script as root with `variables` set; its stdin stays free.
 
-    Every variable that the script names in its `In:` line is to be given; values are quoted.
+    Every variable that the script names in its `In:` lines is to be given; values are quoted.
+    library: a script of functions that it calls.
     """
     lines = ["set -euo pipefail"]
     lines += [f"{name}={_quote(value)}" for name, value in sorted(variables.items())]
-    text = "\n".join([*lines, body(script)])
+    text = "\n".join([*lines, *([body(library)] if library else []), body(script)])
     return f"sudo -n bash -c {shlex.quote(text)}"
 
 
@@ -55,21 +57,50 @@ def labels(node: Node) -> dict[str, str]:
     return {**role, **node.labels}
 
 
-def member(
-    node: Node, address: str, host_key: str, ssh_user: str, endpoint: str, provider_id: str
-) -> str:
-    """The join of one node, to be run on the control plane. endpoint: host:port of the API."""
+@dataclass(frozen=True)
+class MemberArgs:
+    """What a join needs. host_key: the node's; endpoint: host:port of the API;
+    first_control_plane: its node name, when this is a further one."""
+
+    node: Node
+    address: str
+    host_key: str
+    ssh_user: str
+    endpoint: str
+    provider_id: str
+    first_control_plane: str | None = None
+
+
+def member(args: MemberArgs) -> str:
+    """The join of one node, to be run on the first control plane."""
+    node = args.node
     return as_root(
         "member",
+        library=_library(args.first_control_plane),
         NODE_NAME=node.name,
-        ADDRESS=address,
-        HOST_KEY=host_key,
-        SSH_USER=ssh_user,
-        ENDPOINT=endpoint,
-        PROVIDER_ID=provider_id,
+        ADDRESS=args.address,
+        HOST_KEY=args.host_key,
+        SSH_USER=args.ssh_user,
+        ENDPOINT=args.endpoint,
+        PROVIDER_ID=args.provider_id,
         LABELS=" ".join(f"{key}={value}" for key, value in sorted(labels(node).items())),
-        TAINTS=" ".join(sorted(node.taints)),
+        TAINTS=" ".join(sorted(taint_words(node))),
+        FIRST_CONTROL_PLANE=args.first_control_plane or "",
     )
+
+
+def leave(node: Node, first_control_plane: str | None) -> str:
+    """The end of a node's membership, to be run on the first control plane."""
+    return as_root(
+        "leave",
+        library=_library(first_control_plane),
+        NODE_NAME=node.name,
+        FIRST_CONTROL_PLANE=first_control_plane or "",
+    )
+
+
+def _library(first_control_plane: str | None) -> str | None:
+    return "etcd" if first_control_plane else None
 
 
 def containerd_config(settings: Containerd) -> str:
@@ -94,9 +125,15 @@ version = 2
 
 
 def init_configuration(
-    node: Node, settings: Cluster, cluster_name: str, endpoint: str, provider_id: str
+    node: Node,
+    settings: Cluster,
+    cluster_name: str,
+    endpoint: str,
+    provider_id: str,
+    issuer: str | None = None,
 ) -> str:
-    """kubeadm's v1beta4 configuration for `kubeadm init`. endpoint: DNS name of the API."""
+    """kubeadm's v1beta4 configuration for `kubeadm init`. endpoint: DNS name of the API;
+    issuer: URL under which AWS finds the keys of service account tokens."""
     documents: list[dict[str, Any]] = [
         {
             "apiVersion": "kubeadm.k8s.io/v1beta4",
@@ -114,7 +151,7 @@ def init_configuration(
             "clusterName": cluster_name,
             "kubernetesVersion": f"v{settings.kubernetes_version}",
             "controlPlaneEndpoint": f"{endpoint}:6443",
-            "apiServer": {"certSANs": [endpoint]},
+            "apiServer": {"certSANs": [endpoint], **_token_issuer(issuer)},
             "networking": {
                 "podSubnet": str(settings.pod_cidr),
                 "serviceSubnet": str(settings.service_cidr),
@@ -125,6 +162,18 @@ def init_configuration(
         _kube_proxy(settings),
     ]
     return yaml.safe_dump_all(documents, sort_keys=False)
+
+
+def _token_issuer(issuer: str | None) -> dict[str, Any]:
+    if issuer is None:
+        return {}
+    flags = {
+        "service-account-issuer": issuer,
+        "service-account-jwks-uri": f"{issuer}/keys.json",
+        # the cluster's own name for itself stays valid beside the new issuer's
+        "api-audiences": f"{issuer},https://kubernetes.default.svc.cluster.local",
+    }
+    return {"extraArgs": [{"name": name, "value": value} for name, value in flags.items()]}
 
 
 def _kubelet(settings: Cluster) -> dict[str, Any]:
@@ -151,11 +200,16 @@ def _kube_proxy(settings: Cluster) -> dict[str, Any]:
     return proxy
 
 
-def taints(node: Node) -> list[dict[str, str]]:
-    """The node's taints as kubeadm's; a control plane has kubeadm's own beside them."""
+def taint_words(node: Node) -> list[str]:
+    """The node's taints as `key=value:effect`; a control plane has kubeadm's own beside them."""
     own = ["node-role.kubernetes.io/control-plane:NoSchedule"]
+    return [*(own if node.role is Role.CONTROL_PLANE else []), *node.taints]
+
+
+def taints(node: Node) -> list[dict[str, str]]:
+    """The node's taints as kubeadm's configuration has them."""
     result = []
-    for taint in [*(own if node.role is Role.CONTROL_PLANE else []), *node.taints]:
+    for taint in taint_words(node):
         match = TAINT_PARTS.match(taint)
         assert match  # the settings' type holds it
         parts: Mapping[str, str | None] = match.groupdict()

@@ -20,7 +20,8 @@ join)
   fi
   if ! kubeadm join --config "$config" >/var/log/kubeadm-join.log 2>&1; then
     echo "kubeadm join failed on $(hostname); the end of /var/log/kubeadm-join.log:" >&2
-    tail -n 20 /var/log/kubeadm-join.log | sed -E 's/[a-z0-9]{6}\.[a-z0-9]{16}/***/g' >&2
+    tail -n 20 /var/log/kubeadm-join.log | 
+      sed -E 's/[a-z0-9]{6}\.[a-z0-9]{16}|[0-9a-f]{64}/***/g' >&2
     exit 1
   fi
   grep -oE 'sha256:[0-9a-f]{64}' "$config" | head -n 1 >"$done_marker.new"

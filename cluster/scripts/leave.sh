@@ -1,6 +1,7 @@
 # Takes a node out of the cluster: drained if it is alive, then its Node object is deleted.
 # Runs as root on the control plane and needs nothing of the host that goes.
 # In: NODE_NAME
+#     FIRST_CONTROL_PLANE: its node name, when a further control plane leaves; else empty
 
 say() { echo "$*" >&2; }
 export KUBECONFIG=/etc/kubernetes/admin.conf
@@ -13,4 +14,5 @@ if [ "$ready" = True ]; then
 elif [ -n "$ready" ]; then
   say "$NODE_NAME: not Ready, so not drained"
 fi
+[ -z "$FIRST_CONTROL_PLANE" ] || etcd_forget "$NODE_NAME"
 kubectl delete node "$NODE_NAME" --ignore-not-found >&2

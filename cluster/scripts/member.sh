@@ -1,6 +1,7 @@
 # Makes one host a node of the cluster, with its labels and taints. Runs as root on the control
 # plane: it mints a token and has the host join at once, so that none is stored or stale.
 # In: NODE_NAME ADDRESS HOST_KEY SSH_USER ENDPOINT PROVIDER_ID LABELS TAINTS (a word each)
+#     FIRST_CONTROL_PLANE: its node name, for a further control plane; else empty
 
 say() { echo "$*" >&2; }
 export KUBECONFIG=/etc/kubernetes/admin.conf
@@ -25,6 +26,20 @@ wait_for() {
   done
 }
 
+# upload_certificates: leaves the control plane's certificates in the cluster for two hours,
+# encrypted; prints the part of a JoinConfiguration that fetches them.
+upload_certificates() {
+  local key line
+  key=$(kubeadm certs certificate-key) || return
+  # by a file: on a command line the key would show in the process list
+  while IFS= read -r line; do
+    echo "$line"
+    [ "$line" != 'kind: InitConfiguration' ] || echo "certificateKey: $key"
+  done </etc/kubernetes/groundwork-init.yaml >"$work/init.yaml"
+  kubeadm init phase upload-certs --upload-certs --config "$work/init.yaml" >/dev/null || return
+  printf 'controlPlane:\n  certificateKey: %s\n' "$key"
+}
+
 ca_hash=sha256:$(openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt |
   openssl pkey -pubin -outform der | openssl dgst -sha256 -r | cut -d' ' -f1)
 
@@ -35,6 +50,11 @@ if [ "$joined" != "$ca_hash" ] || ! kubectl get node "$NODE_NAME" >/dev/null 2>&
   kubectl delete node "$NODE_NAME" --ignore-not-found >/dev/null
   token=$(kubeadm token create --ttl 15m)
   trap 'kubeadm token delete "${token%%.*}" >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+  control_plane=
+  if [ -n "$FIRST_CONTROL_PLANE" ]; then
+    etcd_forget "$NODE_NAME" "$ADDRESS"
+    control_plane=$(upload_certificates)
+  fi
   say "$NODE_NAME: kubeadm join"
   {
     cat <<YAML
@@ -45,6 +65,7 @@ discovery:
     apiServerEndpoint: $ENDPOINT
     token: $token
     caCertHashes: [$ca_hash]
+$control_plane
 nodeRegistration:
   name: $NODE_NAME
   criSocket: unix:///run/containerd/containerd.sock

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cluster import render
-from tests.conftest import Environment
+from tests.cluster.test_render import inner
+from tests.conftest import Environment, EnvironmentMaker
 from tests.program import COMMAND, Resource, Run, Secret, plain
 
 
@@ -28,7 +29,7 @@ def members(environment: Environment) -> list[str]:
 def test_there_are_just_the_commands_that_the_design_names(environment: Environment) -> None:
     names = members(environment)
     assert set(commands(environment)) == {
-        *("join-key", "init", "cni", "labels", "prepare-k8s-master"),
+        *("join-key", "init", "cni", "labels", "jwks", "prepare-k8s-master"),
         *(f"prepare-{name}" for name in names),
         *(f"member-{name}" for name in names),
     }
@@ -57,7 +58,7 @@ def test_private_hosts_are_reached_by_way_of_the_bastion(environment: Environmen
         to = connection(commands(environment)[f"prepare-{name}"])
         assert to["host"] == addresses[name]
         assert to["proxy"]["host"] == bastion
-    for name in ("prepare-k8s-master", "init", "cni", "labels", "join-key"):
+    for name in ("prepare-k8s-master", "init", "cni", "labels", "jwks", "join-key"):
         to = connection(commands(environment)[name])
         assert to["host"] == bastion and "proxy" not in to
 
@@ -91,7 +92,8 @@ def test_members_run_on_the_control_plane_and_leave_from_there(environment: Envi
     for name in members(environment):
         member = commands(environment)[f"member-{name}"]
         assert connection(member) == master  # a delete uses the connection of its create
-        assert member.inputs["delete"] == render.as_root("leave", NODE_NAME=name)
+        node = next(node for node in environment.settings.nodes if node.name == name)
+        assert member.inputs["delete"] == render.leave(node, None)
         assert member.delete_before_replace
         assert member.deleted_with == commands(environment)["cni"].urn
     others = {n for n, c in commands(environment).items() if "delete" in c.inputs}
@@ -112,7 +114,7 @@ def test_the_control_plane_is_made_in_order(environment: Environment) -> None:
     made = commands(environment)
     for later, earlier in (("init", "prepare-k8s-master"), ("cni", "init"), ("labels", "cni")):
         assert made[earlier].urn in made[later].dependencies
-    record = environment.run.one("aws:route53/record:Record")
+    record = environment.run.of("aws:route53/record:Record")["api"]
     assert record.urn in environment.run.needs(made["init"])
 
 
@@ -127,6 +129,8 @@ def test_a_host_is_prepared_when_it_can_be_reached_and_can_reach_out(
         assert named(run, "aws:ec2/instance:Instance", node.name) in needs
         assert {rule.urn for rule in rules} <= needs
         way_out = "public-default" if node.public else "private-default"
+        if not node.public and environment.settings.network.nat_gateways == "per-zone":
+            way_out += f"-{node.zone}"
         assert named(run, "aws:ec2/route:Route", way_out) in needs
         assert bastion in needs
 
@@ -138,10 +142,49 @@ def test_the_scripts_get_the_nodes_own_data(environment: Environment) -> None:
             continue
         script = commands(environment)[f"member-{node.name}"].inputs["create"]
         assert script == render.member(
-            node,
-            addresses[node.name],
-            f"ssh-ed25519 AAAAprepare-{node.name}",
-            environment.settings.ssh.user,
-            f"{environment.settings.api_endpoint}:6443",
-            f"aws:///{node.zone}/{node.name}-id",
+            render.MemberArgs(
+                node,
+                addresses[node.name],
+                f"ssh-ed25519 AAAAprepare-{node.name}",
+                environment.settings.ssh.user,
+                f"{environment.settings.api_endpoint}:6443",
+                f"aws:///{node.zone}/{node.name}-id",
+            )
         )
+
+
+def test_further_control_planes_join_one_by_one_before_nothing_else_waits(
+    make_environment: EnvironmentMaker,
+) -> None:
+    master = {"role": "control-plane", "instance_type": "t3.large", "zone": "ap-northeast-2c"}
+    names = ("k8s-master-2", "k8s-master-3")
+    environment = make_environment("dev", nodes=[{"name": name, **master} for name in names])
+    run, made = environment.run, commands(environment)
+    second, third = (made[f"member-{name}"] for name in names)
+    assert made["cni"].urn in run.needs(second)
+    assert second.urn in third.dependencies  # etcd takes one new member at a time
+    assert not {second.urn, third.urn} & run.needs(made["member-k8s-redis"])
+    for name, member in zip(names, (second, third), strict=True):
+        node = next(node for node in environment.settings.nodes if node.name == name)
+        assert "FIRST_CONTROL_PLANE='k8s-master'" in inner(member.inputs["create"])
+        assert member.inputs["delete"] == render.leave(node, "k8s-master")
+        assert connection(member) == connection(made["init"])
+
+
+def test_pods_get_an_issuer_that_aws_can_ask(environment: Environment) -> None:
+    run, made = environment.run, commands(environment)
+    provider = run.one("aws:iam/openIdConnectProvider:OpenIdConnectProvider")
+    stdin = plain(made["init"].inputs["stdin"])
+    assert f"value: {provider.inputs['url']}\n" in stdin
+    keys = run.of("aws:s3/bucketObjectv2:BucketObjectv2")["keys"]
+    assert made["jwks"].urn in keys.dependencies
+
+
+def test_without_roles_for_pods_the_cluster_is_its_own_issuer(
+    make_environment: EnvironmentMaker,
+) -> None:
+    environment = make_environment(
+        "dev", identity={"pods": False}, instances={"metadata_hop_limit": 2}
+    )
+    assert "jwks" not in commands(environment)
+    assert "service-account-issuer" not in plain(commands(environment)["init"].inputs["stdin"])

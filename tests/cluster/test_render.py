@@ -38,6 +38,12 @@ def node(**fields: object) -> Node:
     )
 
 
+def joining(node: Node, first_control_plane: str | None = None) -> render.MemberArgs:
+    return render.MemberArgs(
+        node, "10.0.0.9", "ssh-ed25519 BBBB", "admin", "api:6443", "p", first_control_plane
+    )
+
+
 def rendered(settings: Settings) -> dict[str, str]:
     master, worker = settings.nodes[0], settings.nodes[10]
     return {
@@ -46,13 +52,25 @@ def rendered(settings: Settings) -> dict[str, str]:
         "init": render.as_root("init"),
         "cni": render.as_root("cni", MANIFEST_URL="http://x/y", NODE_NAME=master.name),
         "labels": render.as_root("labels", NODE_NAME=master.name, LABELS="a=b"),
-        "member": render.member(worker, "10.0.0.9", "ssh-ed25519 BBBB", "admin", "api:6443", "p"),
-        "leave": render.as_root("leave", NODE_NAME=worker.name),
+        "jwks": render.as_root("jwks"),
+        "member": render.member(joining(worker)),
+        "leave": render.leave(worker, None),
+    }
+
+
+def further_control_plane() -> dict[str, str]:
+    second = node(name="k8s-master-2", role="control-plane")
+    return {
+        "member": render.member(joining(second, "k8s-master")),
+        "leave": render.leave(second, "k8s-master"),
     }
 
 
 def test_every_script_is_rendered_by_a_test(settings: Settings) -> None:
-    assert {path.stem for path in SCRIPTS.glob("*.sh")} == {*rendered(settings), "join"}
+    assert {path.stem for path in SCRIPTS.glob("*.sh")} == {
+        *rendered(settings),
+        *("join", "etcd"),  # run on the nodes by the first, by member and leave the second
+    }
 
 
 def test_every_script_has_every_variable_it_names(settings: Settings) -> None:
@@ -69,6 +87,8 @@ def test_every_script_has_every_variable_it_names(settings: Settings) -> None:
 def test_rendered_scripts_pass_shellcheck(settings: Settings, tmp_path: Path) -> None:
     for name, command in rendered(settings).items():
         (tmp_path / f"{name}.sh").write_text("#!/bin/bash\n" + inner(command))
+    for name, command in further_control_plane().items():
+        (tmp_path / f"{name}-control-plane.sh").write_text("#!/bin/bash\n" + inner(command))
     files = [*tmp_path.glob("*.sh"), SCRIPTS / "join.sh"]
     done = subprocess.run(["shellcheck", *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -76,7 +96,7 @@ def test_rendered_scripts_pass_shellcheck(settings: Settings, tmp_path: Path) ->
 
 def test_values_are_quoted() -> None:
     evil = "x'; touch /tmp/pwned; echo '"
-    script = inner(render.as_root("leave", NODE_NAME=evil))
+    script = inner(render.as_root("labels", NODE_NAME=evil))
     line = next(text for text in script.splitlines() if text.startswith("NODE_NAME="))
     done = subprocess.run(
         ["bash", "-c", f'{line}; printf %s "$NODE_NAME"'], capture_output=True, text=True
@@ -102,6 +122,70 @@ def test_init_configuration_is_kubeadm_v1beta4_at_the_endpoints_name(settings: S
     assert kubelet["cgroupDriver"] == "systemd"
     assert proxy["mode"] == "nftables" and "conntrack" not in proxy
     assert "SystemdCgroup = true" in render.containerd_config(settings.cluster.containerd)
+
+
+def test_tokens_are_issued_in_the_name_of_a_public_issuer(settings: Settings) -> None:
+    text = render.init_configuration(
+        settings.nodes[0], settings.cluster, "c", "api.x", "p", "https://issuer.x"
+    )
+    flags = {
+        f["name"]: f["value"] for f in list(yaml.safe_load_all(text))[1]["apiServer"]["extraArgs"]
+    }
+    assert flags["service-account-issuer"] == "https://issuer.x"
+    assert flags["service-account-jwks-uri"] == "https://issuer.x/keys.json"
+    assert "https://issuer.x" in flags["api-audiences"].split(",")
+
+
+def test_a_further_control_plane_keeps_kubeadms_taint() -> None:
+    second = node(role="control-plane", taints=["a=b:NoSchedule"])
+    line = next(
+        text
+        for text in inner(render.member(joining(second, "k8s-master"))).splitlines()
+        if text.startswith("TAINTS=")
+    )
+    assert line == "TAINTS='a=b:NoSchedule node-role.kubernetes.io/control-plane:NoSchedule'"
+
+
+MEMBERS = """\
+8e9e05c52164694d, started, k8s-master, https://10.0.0.4:2380, https://10.0.0.4:2379, false
+91bc3c398fb3c146, started, k8s-master-2, https://10.0.0.5:2380, https://10.0.0.5:2379, false
+fd422379fda50e48, unstarted, , https://10.0.0.9:2380, , false
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "removed"),
+    [
+        ("k8s-master-2", ["91bc3c398fb3c146"]),
+        ("k8s-master-3", []),
+        ("k8s-master-3 10.0.0.9", ["fd422379fda50e48"]),
+        ("k8s-master-2 10.0.0.9", ["91bc3c398fb3c146", "fd422379fda50e48"]),
+        ("k8s-master-3 10.0.0.1", []),
+    ],
+)
+def test_a_member_that_is_gone_is_taken_out_of_etcd(arguments: str, removed: list[str]) -> None:
+    script = f"""set -euo pipefail
+    FIRST_CONTROL_PLANE=k8s-master
+    kubectl() {{
+      [[ "$*" == *" etcd-k8s-master "* ]]
+      case "$*" in *"member list") printf %s '{MEMBERS}' ;; *) echo "${{!#}}" >&3 ;; esac
+    }}
+    {(SCRIPTS / "etcd.sh").read_text()}
+    etcd_forget {arguments}"""
+    done = subprocess.run(
+        ["bash", "-c", f"exec 3>&1; {script}"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == removed
+
+
+def test_an_etcd_that_does_not_answer_is_an_error() -> None:
+    script = f"""set -euo pipefail
+    FIRST_CONTROL_PLANE=k8s-master
+    kubectl() {{ return 1; }}
+    {(SCRIPTS / "etcd.sh").read_text()}
+    etcd_forget k8s-master-2; echo went on"""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert done.returncode != 0 and not done.stdout
 
 
 def test_the_kubelets_thresholds_are_the_settings(make_project: ProjectMaker) -> None:
