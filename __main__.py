@@ -20,7 +20,8 @@ try:
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
-infra = Infra("infra", InfraArgs(settings, environment, project)).outputs
+layer = Infra("infra", InfraArgs(settings, environment, project))
+infra = layer.outputs
 
 private_key = resolve(project, settings.ssh.private_key_file).read_text(encoding="utf-8")
 cluster = Cluster(
@@ -33,8 +34,11 @@ cluster = Cluster(
         },
         api_endpoint=infra.api_endpoint,
         private_key=pulumi.Output.secret(private_key),
+        issuer=infra.identity.issuer_url if infra.identity else None,
     ),
 ).outputs
+if cluster.jwks is not None:
+    layer.publish_keys(cluster.jwks)
 
 gitops = GitOps(
     "gitops",
@@ -62,6 +66,13 @@ contract.publish(
         "kubeconfig": cluster.kubeconfig,
         "argocd_url": gitops.argocd_url,
         "bastion_address": infra.bastion_address,
+        "backups_bucket": infra.backups_bucket,
+        "assets_bucket": infra.assets_bucket,
+        "public_api_url": infra.edges.api_url if infra.edges else None,
+        "public_argocd_url": infra.edges.argocd_url if infra.edges else None,
+        "cdn_url": infra.edges.cdn_url if infra.edges else None,
+        "public_name_servers": infra.edges.name_servers if infra.edges else None,
+        "pod_role_arns": infra.identity.role_arns if infra.identity else None,
         "nodes": [
             {
                 "name": node.name,

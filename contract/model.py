@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-VERSION = "1.0.0"  # semantic: a name gone or a type narrowed is a new major version
+VERSION = "1.1.0"  # semantic: a name gone or a type narrowed is a new major version
 
 
 class NodeOutput(BaseModel):
@@ -39,4 +39,22 @@ class Contract(BaseModel):
     kubeconfig: str = Field(description="cluster administrator's kubeconfig; secret")
     argocd_url: str = Field(description="URL of Argo CD for operators")
     bastion_address: str = Field(description="public address of the SSH bastion")
+    backups_bucket: str = Field(description="S3 bucket of backups")
+    assets_bucket: str | None = Field(
+        default=None, description="S3 bucket of the assets that the CDN serves, if there is one"
+    )
+    public_api_url: str | None = Field(
+        default=None, description="URL of the platform's API on the internet, if it has one"
+    )
+    public_argocd_url: str | None = Field(
+        default=None, description="URL of Argo CD at its public name, for operators, if it has one"
+    )
+    cdn_url: str | None = Field(default=None, description="URL of the asset CDN, if there is one")
+    public_name_servers: list[str] | None = Field(
+        default=None, description="what the registrar must delegate the public domain to"
+    )
+    pod_role_arns: dict[str, str] | None = Field(
+        default=None,
+        description="IAM role ARN by namespace/service account, if pods have roles of their own",
+    )
     nodes: list[NodeOutput] = Field(description="every node, in the order of the node data")

@@ -13,7 +13,8 @@ SECRETS = frozenset({"kubeconfig"})
 
 
 def publish(values: Mapping[str, pulumi.Input[Any]]) -> None:
-    """Exports `values`, one output a field of Contract.
+    """Exports `values`, one output a field of Contract; what this environment does not have (None)
+    is no output.
 
     Raises ValueError for a field that is missing or unknown.
     """
@@ -23,4 +24,5 @@ def publish(values: Mapping[str, pulumi.Input[Any]]) -> None:
         raise ValueError(f"outputs do not fit the contract: missing {missing}, unknown {unknown}")
     for name in Contract.model_fields:
         value = values[name]
-        pulumi.export(name, pulumi.Output.secret(value) if name in SECRETS else value)
+        if value is not None:
+            pulumi.export(name, pulumi.Output.secret(value) if name in SECRETS else value)
