@@ -33,6 +33,14 @@ class Environment:
     run: Run
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-expected",
+        action="store_true",
+        help="write tests/expected/ anew from what the program does now",
+    )
+
+
 @pytest.fixture(scope="session")
 def key_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ed25519 key pair; the private half's path."""
