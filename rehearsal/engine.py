@@ -67,6 +67,8 @@ class Engine:
             "&s3ForcePathStyle=true&disable_https=true",
             "PULUMI_STACK": STACK,
             "PULUMI_OPTION_CONFIG_FILE": str(self.config_file),
+            # --policy-pack of every preview and update, those typed in `make shell` among them
+            "PULUMI_OPTION_POLICY_PACK": str(self.paths.checkout / "policy"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_DEBUG_COMMANDS": "true",  # for --event-log

@@ -58,6 +58,10 @@ class Progress:
                 message = f"{where}: {text}" if where else text
                 if message not in self.errors:
                     self.errors.append(message)
+        elif found := event.get("policyEvent"):
+            if found["enforcementLevel"] == "mandatory":
+                text = _COLOR.sub("", found["message"]).strip().splitlines()[-1]
+                self.errors.append(f"{found['policyName']}: {text}")
         elif found := event.get("resOpFailedEvent"):
             meta = found["metadata"]
             self.report(f"  {layer(meta['urn'])}: {meta['op']} {name(meta['urn'])} FAILED")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PROGRAM = ("settings", "infra", "cluster", "gitops", "contract")
+PROGRAM = ("settings", "infra", "cluster", "gitops", "contract", "policy", "cost")
 WORDS = re.compile(r"rehears|moto\b|198\.51\.100|stand-?in\b|netns", re.IGNORECASE)
 
 

@@ -1,8 +1,9 @@
 """Pulumi's language host for Python: runs programs, policy packs and plugins written in Python.
 
 As with the official host every run is a child process of its own: a program may end its process,
-and two runs (preview, then up) share no state. Options of `runtime` in Pulumi.yaml: `virtualenv`,
-the folder of the program's environment, and `toolchain: pip`; every other is refused.
+and two runs (preview, then up) share no state. Options of `runtime` in Pulumi.yaml, or a pack's
+PulumiPolicy.yaml: `virtualenv`, the folder of the program's environment, and `toolchain: pip`;
+every other is refused.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from rehearsal.plugins.protocol import wait_until_unwanted
 
 _MAX_MESSAGE = 400 * 1024 * 1024  # as the SDK's own limit
 _PROGRAM = Path(__file__).with_name("language_program.py")
+_PROJECT, _PACK, _PLUGIN = "Pulumi.yaml", "PulumiPolicy.yaml", "PulumiPlugin.yaml"
+_NO_DEBUGGER = "--attach-debugger is not handled by this stand-in; run without it"
 _ABOUT = "import platform; print(platform.python_version())"
 _DEPENDENCIES = """
 import importlib.metadata as m, json, re
@@ -94,9 +97,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
 
     def Run(self, request: Any, context: Any) -> Any:
         if request.attach_debugger:
-            return language_pb2.RunResponse(
-                error="--attach-debugger is not handled by this stand-in; run without it"
-            )
+            return language_pb2.RunResponse(error=_NO_DEBUGGER)
         try:
             python = _interpreter(request.info)
         except _Refused as error:
@@ -116,12 +117,17 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
         return _result(child.returncode)
 
     def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:
-        """Runs a plugin written in Python; of kind `analyzer`, a policy pack."""
+        """Runs a plugin written in Python; of kind `analyzer`, a policy pack, which the SDK's own
+        runner hands to the engine: its port is the first line on stdout."""
+        if request.attach_debugger:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, _NO_DEBUGGER)
         folder = request.info.program_directory or request.pwd
-        module = ["-m", "pulumi.policy"] if request.kind == "analyzer" else []
-        arguments = [*request.args, folder] if module else [folder, *request.args]
+        pack = request.kind == "analyzer"
+        python = self._interpreter(request.info, context, _PACK if pack else _PLUGIN)
+        module = ["-m", "pulumi.policy"] if pack else []
+        arguments = [*request.args, folder] if pack else [folder, *request.args]
         child = subprocess.Popen(
-            [self._interpreter(request.info, context), "-u", *module, *arguments],
+            [python, "-u", *module, *arguments],
             cwd=request.pwd or folder,
             env=_environment(request.env),
             stdin=subprocess.DEVNULL,
@@ -149,26 +155,27 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
         for child in list(self._children):
             child.terminate()
 
-    def _interpreter(self, info: Any, context: Any) -> str:
+    def _interpreter(self, info: Any, context: Any, file: str = _PROJECT) -> str:
         try:
-            return _interpreter(info)
+            return _interpreter(info, file)
         except _Refused as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
             raise
 
 
-def _interpreter(info: Any) -> str:
-    """The program's Python: that of its virtualenv, or the one that runs this host."""
+def _interpreter(info: Any, file: str = _PROJECT) -> str:
+    """The program's Python: that of its virtualenv, or the one that runs this host. file: the one
+    with the options."""
     options = MessageToDict(info.options)
     folder, toolchain = options.pop("virtualenv", None), options.pop("toolchain", "pip")
     if options:
         raise _Refused(
-            f"Pulumi.yaml: runtime option {sorted(options)[0]!r} is not handled by this stand-in; "
+            f"{file}: runtime option {sorted(options)[0]!r} is not handled by this stand-in; "
             "known: virtualenv, toolchain"
         )
     if toolchain != "pip":
         raise _Refused(
-            f"Pulumi.yaml: toolchain {toolchain!r} is not handled by this stand-in; use 'pip' "
+            f"{file}: toolchain {toolchain!r} is not handled by this stand-in; use 'pip' "
             "with a virtualenv"
         )
     if folder is None:
@@ -176,7 +183,7 @@ def _interpreter(info: Any) -> str:
     python = Path(info.root_directory, folder, "bin", "python")
     if not os.access(python, os.X_OK):
         raise _Refused(
-            f"Pulumi.yaml: there is no virtualenv {folder!r}: {python} does not exist; make it "
+            f"{file}: there is no virtualenv {folder!r}: {python} does not exist; make it "
             f"with `python3 -m venv` and install the program's dependencies"
         )
     return str(python)

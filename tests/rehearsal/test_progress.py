@@ -137,6 +137,21 @@ def test_errors_are_kept_once_with_their_resource_and_without_the_script(
     ]
 
 
+def test_a_broken_policy_is_an_error_with_its_name_and_the_fix(progress: Progress) -> None:
+    for level in ("advisory", "mandatory"):
+        message = f"<{{%fg 1%}}>Titles.<{{%reset%}}>\nOf {level}: set it.\n"
+        progress.take(
+            {
+                "policyEvent": {
+                    "policyName": "imds-v2",
+                    "enforcementLevel": level,
+                    "message": message,
+                }
+            }
+        )
+    assert progress.errors == ["imds-v2: Of mandatory: set it."]
+
+
 def test_the_steps_kept_hold_no_input_output_or_message(progress: Progress) -> None:
     take(progress, step(JOIN, "create"), event("resOpFailedEvent", VPC, "create"))
     take(progress, error(f"leaks {SECRET}", JOIN))

@@ -143,6 +143,19 @@ def test_options_that_are_not_handled_are_refused(
         host.About(language_pb2.AboutRequest(info=info))
 
 
+def test_a_pack_that_cannot_be_run_is_told_in_its_own_terms(host: Any) -> None:
+    def run(**options: Any) -> None:
+        info = language_pb2.ProgramInfo(root_directory="/", options=struct(options))
+        list(host.RunPlugin(language_pb2.RunPluginRequest(kind="analyzer", info=info)))
+
+    with pytest.raises(grpc.RpcError, match=r"PulumiPolicy\.yaml: there is no virtualenv 'none'"):
+        run(virtualenv="none")
+    with pytest.raises(grpc.RpcError, match=r"PulumiPolicy\.yaml: toolchain 'uv' is not handled"):
+        run(toolchain="uv")
+    with pytest.raises(grpc.RpcError, match="--attach-debugger is not handled"):
+        list(host.RunPlugin(language_pb2.RunPluginRequest(attach_debugger=True)))
+
+
 def test_dependencies_are_those_installed(host: Any) -> None:
     def names(transitive: bool) -> set[str]:
         request = language_pb2.GetProgramDependenciesRequest(transitiveDependencies=transitive)
