@@ -4,8 +4,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 JSON ?=
+STACK ?=
 
-.PHONY: help up status preview shell down clean test lint setup benchmark
+.PHONY: help up status preview shell down clean test lint setup benchmark benchmark-preview
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,8 +17,8 @@ up: setup ## rehearse the whole program on this machine: empty account to synced
 status: ## nodes and Applications; exit 0 only when all are well (JSON=1 for machines)
 	@$(PYTHON) -m rehearsal status $(if $(JSON),--json)
 
-preview: setup ## what `make up` would change
-	@$(PYTHON) -m rehearsal preview
+preview: setup ## what `make up` would change and cost; STACK=prod: of an environment, from nothing (JSON=1)
+	@$(PYTHON) -m rehearsal preview $(if $(STACK),--stack '$(STACK)') $(if $(JSON),--json)
 
 shell: ## a shell where the operator sits: pulumi, kubectl, helm, ssh
 	@$(PYTHON) -m rehearsal shell
@@ -38,6 +39,9 @@ lint: setup ## ruff, mypy, shellcheck, yamllint, actionlint
 
 benchmark: setup ## the program's cluster phase against a bare parallel-SSH script
 	@$(PYTHON) benchmarks/cluster.py
+
+benchmark-preview: setup ## an unchanged preview against the engine's own time, for 14 to 500 nodes
+	@$(PYTHON) benchmarks/preview.py
 
 setup: ## system packages and the Python environment, if missing
 	@scripts/setup
