@@ -9,6 +9,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from rehearsal import leftovers
+
 ENDPOINT = "http://198.51.100.1:5000"
 REGION = "ap-northeast-2"
 STATE_BUCKET = "groundwork-state"
@@ -30,12 +32,12 @@ ENVIRONMENT = {
 }
 
 
-def client(service: str) -> Any:
+def client(service: str, region: str = REGION) -> Any:
     """A boto3 client of the rehearsal's cloud; usable inside gw-internet alone."""
     return boto3.client(
         service,  # type: ignore[call-overload]
         endpoint_url=ENDPOINT,
-        region_name=REGION,
+        region_name=region,
         aws_access_key_id="test",
         aws_secret_access_key="test",
         config=Config(
@@ -100,39 +102,4 @@ def locks() -> list[dict[str, Any]]:
 
 def left_over() -> list[str]:
     """What still exists in the cloud beside the state, a line each; empty after a full destroy."""
-    ec2, iam, route53 = client("ec2"), client("iam"), client("route53")
-    lines: list[str] = []
-    lines += [
-        f"instance {instance['InstanceId']}"
-        for page in ec2.describe_instances()["Reservations"]
-        for instance in page["Instances"]
-        if instance["State"]["Name"] != "terminated"
-    ]
-    lines += [f"volume {v['VolumeId']}" for v in ec2.describe_volumes()["Volumes"]]
-    vpcs = [v["VpcId"] for v in ec2.describe_vpcs()["Vpcs"] if not v.get("IsDefault")]
-    lines += [f"VPC {vpc}" for vpc in vpcs]
-    lines += [f"address {a['PublicIp']}" for a in ec2.describe_addresses()["Addresses"]]
-    lines += [
-        f"NAT gateway {n['NatGatewayId']}"
-        for n in ec2.describe_nat_gateways()["NatGateways"]
-        if n["State"] != "deleted"
-    ]
-    lines += [f"key pair {k['KeyName']}" for k in ec2.describe_key_pairs()["KeyPairs"]]
-    default = {v["VpcId"] for v in ec2.describe_vpcs()["Vpcs"] if v.get("IsDefault")}
-    lines += [
-        f"security group {g['GroupId']}"
-        for g in ec2.describe_security_groups()["SecurityGroups"]
-        if g["VpcId"] not in default
-    ]
-    lines += [
-        f"subnet {s['SubnetId']}"
-        for s in ec2.describe_subnets()["Subnets"]
-        if s["VpcId"] not in default
-    ]
-    lines += [f"hosted zone {z['Name']}" for z in route53.list_hosted_zones()["HostedZones"]]
-    lines += [f"IAM role {r['RoleName']}" for r in iam.list_roles()["Roles"]]
-    lines += [
-        f"instance profile {p['InstanceProfileName']}"
-        for p in iam.list_instance_profiles()["InstanceProfiles"]
-    ]
-    return lines
+    return list(leftovers.find(client, STATE_BUCKET, SECRETS_ALIAS))

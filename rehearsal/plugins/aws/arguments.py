@@ -16,7 +16,10 @@ from rehearsal.plugins.protocol import (
     contains_unknown,
 )
 
-SERVICES = ("ec2", "iam", "kms", "route53", "s3", "sts")
+# By botocore's names, which are also the provider's keys under `endpoints`.
+SERVICES = ("acm", "cloudfront", "ec2", "elbv2", "iam", "kms", "route53", "s3", "sts")
+# AWS_ENDPOINT_URL_<service> goes by a service's id, where that differs from botocore's name.
+_IDS = {"elbv2": "ELASTIC_LOAD_BALANCING_V2", "route53": "ROUTE_53"}
 _HANDLED = {
     "region",
     "accessKey",
@@ -90,7 +93,7 @@ def parse(args: Properties) -> Arguments:
 def _all_endpoints(args: Properties) -> dict[str, str]:
     given = _endpoints(args.get("endpoints"))
     for service in SERVICES:
-        name = f"AWS_ENDPOINT_URL_{service.upper()}"
+        name = f"AWS_ENDPOINT_URL_{_IDS.get(service, service.upper())}"
         url = given.get(service) or _environment(name, "AWS_ENDPOINT_URL")
         if url:
             given[service] = url

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -33,27 +33,47 @@ class Deadline:
 
 
 class Cloud:
-    """Clients of one configured provider; safe to use from many threads."""
+    """Clients of one configured provider, in one region; safe to use from many threads."""
 
     def __init__(self, arguments: Arguments) -> None:
         self.arguments = arguments
         self.cancelled = threading.Event()
         self.choosing = threading.Lock()  # held while an address is chosen and taken
         self._clients: dict[str, Any] = {}
+        self._elsewhere: dict[str, Cloud] = {}
         self._lock = threading.Lock()
 
     @property
     def region(self) -> str:
         return self.arguments.region
 
+    def in_region(self, region: str | None) -> Cloud:
+        """The same account in another region; None is this one. An interruption ends both."""
+        if region in (None, self.region):
+            return self
+        with self._lock:
+            cloud = self._elsewhere.get(region)
+            if cloud is None:
+                cloud = self._elsewhere[region] = Cloud(replace(self.arguments, region=region))
+                cloud.cancelled = self.cancelled
+            return cloud
+
     @cached_property
     def account(self) -> str:
         """The account's 12 digits, asked of STS once."""
         return str(self.client("sts").get_caller_identity()["Account"])
 
+    @cached_property
+    def partition(self) -> tuple[str, str]:
+        """The region's partition, such as `aws`, and the DNS suffix of its services."""
+        session = _session()
+        name = str(session.get_partition_for_region(self.region))
+        resolver = session.get_component("endpoint_resolver")
+        return name, str(resolver.get_partition_dns_suffix(name))
+
     def arn(self, service: str, resource: str) -> str:
         """The ARN of a regional resource of this account."""
-        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+        return f"arn:{self.partition[0]}:{service}:{self.region}:{self.account}:{resource}"
 
     def client(self, service: str) -> Any:
         """botocore's client for a service, made once."""
@@ -67,18 +87,11 @@ class Cloud:
 
     def _connect(self, service: str) -> Any:
         import botocore.config  # late: a plugin that only checks can save the time
-        import botocore.session
 
-        # Nothing of the machine's own AWS set-up may leak in: no profile, no config file, no proxy.
-        session: Any = botocore.session.Session(
-            session_vars={
-                "profile": (None, None, None, None),
-                "config_file": (None, None, "/dev/null", None),
-                "credentials_file": (None, None, "/dev/null", None),
-            }
-        )
+        from rehearsal.plugins.aws.shapes import watch
+
         style: Any = {"addressing_style": "path" if self.arguments.s3_path_style else "auto"}
-        return session.create_client(
+        client = _session().create_client(
             service,
             region_name=self.region,
             endpoint_url=self.arguments.endpoints[service],
@@ -95,6 +108,8 @@ class Cloud:
                 s3=style,
             ),
         )
+        watch(client)
+        return client
 
     def wait(self, what: str, probe: Callable[[], Any], deadline: Deadline) -> Any:
         """See Operation.wait."""
@@ -106,6 +121,11 @@ class Cloud:
                 raise ProviderError(f"waiting for {what}: interrupted")
             pause = min(pause * 1.5, _LONGEST_PAUSE)
         return found
+
+    def pause(self, seconds: float) -> None:
+        """Lets some time pass. Raises ProviderError when interrupted."""
+        if self.cancelled.wait(seconds):
+            raise ProviderError("interrupted")
 
     def retry(self, codes: Iterable[str], call: Callable[[], Any], deadline: Deadline) -> Any:
         """Calls again while AWS answers one of `codes`; at the deadline its error is raised."""
@@ -119,9 +139,21 @@ class Cloud:
             except ClientError as error:
                 if code(error) not in codes or deadline.left <= 0:
                     raise
-            if self.cancelled.wait(min(pause, max(deadline.left, 0.0))):
-                raise ProviderError("interrupted")
+            self.pause(min(pause, max(deadline.left, 0.0)))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _session() -> Any:
+    """Nothing of the machine's own AWS set-up may leak in: no profile, no config file, no proxy."""
+    import botocore.session
+
+    return botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": (None, None, "/dev/null", None),
+            "credentials_file": (None, None, "/dev/null", None),
+        }
+    )
 
 
 def code(error: Exception) -> str:
@@ -133,13 +165,8 @@ def code(error: Exception) -> str:
 def gone(error: Exception) -> bool:
     """True if AWS says that what was asked for does not exist."""
     name = code(error)
-    return name.endswith(".NotFound") or name in {
-        "404",
-        "NoSuchBucket",
-        "NoSuchEntity",
-        "NoSuchHostedZone",
-        "NotFoundException",
-    }
+    missing = name.endswith(("NotFound", "NotFoundException", "NotFoundError"))
+    return missing or name.startswith("NoSuch") or name == "404"
 
 
 def words(error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rehearsal.plugins.aws.cloud import Cloud
 from rehearsal.plugins.aws.resources.ec2_common import tag_map
+from rehearsal.plugins.aws.resources.route53 import get_zone
 from rehearsal.plugins.protocol import Properties, ProviderError
 
 
@@ -23,19 +24,11 @@ def _filters(given: Properties) -> list[dict[str, Any]]:
     return [{"Name": f["name"], "Values": list(f["values"])} for f in given.get("filters") or ()]
 
 
-def _region(cloud: Cloud, given: Properties) -> str:
-    region = given.get("region") or cloud.region
-    if region != cloud.region:
-        raise ProviderError(
-            f"region '{region}' is not the provider's ({cloud.region}); this stand-in keeps to one"
-        )
-    return cloud.region
-
-
 def _get_ami(cloud: Cloud, args: Properties) -> Properties:
     token = "aws:ec2/getAmi:getAmi"
     names = ("filters", "mostRecent", "nameRegex", "owners", "region", "includeDeprecated")
     given = _known(token, args, *names, "allowUnsafeFilter")
+    cloud = cloud.in_region(given.get("region"))
     asked: dict[str, Any] = {"Filters": _filters(given)}
     if given.get("owners"):
         asked["Owners"] = list(given["owners"])
@@ -49,8 +42,8 @@ def _get_ami(cloud: Cloud, args: Properties) -> Properties:
     image = max(images, key=lambda each: each.get("CreationDate", ""))
     return {
         **_image(cloud, image),
-        "region": _region(cloud, given),
-        **{key: given[key] for key in given},
+        "region": cloud.region,
+        **given,
     }
 
 
@@ -103,6 +96,7 @@ def _get_availability_zones(cloud: Cloud, args: Properties) -> Properties:
     token = "aws:index/getAvailabilityZones:getAvailabilityZones"
     names = ("state", "filters", "excludeNames", "excludeZoneIds", "allAvailabilityZones")
     given = _known(token, args, *names, "region")
+    cloud = cloud.in_region(given.get("region"))
     filters = _filters(given)
     if state := given.get("state"):
         filters.append({"Name": "state", "Values": [state]})
@@ -120,7 +114,7 @@ def _get_availability_zones(cloud: Cloud, args: Properties) -> Properties:
     )
     return {
         **given,
-        "id": _region(cloud, given),
+        "id": cloud.region,
         "region": cloud.region,
         "names": [zone["ZoneName"] for zone in zones],
         "zoneIds": [zone["ZoneId"] for zone in zones],
@@ -137,7 +131,7 @@ def _get_caller_identity(cloud: Cloud, args: Properties) -> Properties:
 
 def _get_region(cloud: Cloud, args: Properties) -> Properties:
     given = _known("aws:index/getRegion:getRegion", args, "region")
-    region = _region(cloud, given)
+    region = cloud.in_region(given.get("region")).region
     return {
         "id": region,
         "name": region,
@@ -147,9 +141,22 @@ def _get_region(cloud: Cloud, args: Properties) -> Properties:
     }
 
 
+def _get_partition(cloud: Cloud, args: Properties) -> Properties:
+    _known("aws:index/getPartition:getPartition", args)
+    partition, suffix = cloud.partition
+    return {
+        "id": partition,
+        "partition": partition,
+        "dnsSuffix": suffix,
+        "reverseDnsPrefix": ".".join(reversed(suffix.split("."))),
+    }
+
+
 FUNCTIONS: dict[str, Callable[[Cloud, Properties], Properties]] = {
     "aws:ec2/getAmi:getAmi": _get_ami,
     "aws:index/getAvailabilityZones:getAvailabilityZones": _get_availability_zones,
     "aws:index/getCallerIdentity:getCallerIdentity": _get_caller_identity,
+    "aws:index/getPartition:getPartition": _get_partition,
     "aws:index/getRegion:getRegion": _get_region,
+    "aws:route53/getZone:getZone": get_zone,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -117,6 +118,19 @@ class Cidr(String):
 
     def normal(self, value: Any) -> Any:
         return str(ipaddress.ip_network(value, strict=False)) if value else None
+
+
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
+
+
+@dataclass(frozen=True)
+class RegionName(String):
+    """A region by its code, such as eu-west-1."""
+
+    def check(self, value: Any) -> Refusals:
+        yield from super().check(value)
+        if isinstance(value, str) and not _REGION.fullmatch(value):
+            yield "", f"{value!r} is not the code of a region, such as eu-west-1"
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,16 @@ _DEFAULTS = "__defaults"  # inputs that this provider filled in, as the official
 def check(
     type: ResourceType, name: str, region: str | None, olds: Properties, news: Properties
 ) -> tuple[Properties, list[Failure]]:
-    """Completed inputs and refusals. region: the provider's, None while it is not configured."""
+    """Completed inputs and refusals. region: the provider's, None while it is not configured.
+
+    A regional resource without a region of its own gets the provider's, so that a change of either
+    replaces it, as officially.
+    """
     given = {k: v for k, v in news.items() if v is not None and not k.startswith("__")}
     failures = _refusals(type, given)
-    wanted = given.get("region")
-    if region and wanted not in (None, UNKNOWN, region):
-        reason = f"{wanted!r} is not the provider's ({region}); this stand-in keeps to one region"
-        failures.append(_failure(type, "region", reason))
     inputs = complete(type.inputs, given)
+    if type.regional and region and "region" not in given:
+        inputs["region"] = region
     named = type.autoname
     if named and named.property not in given:
         inputs[named.property] = _automatic_name(named, name, olds)

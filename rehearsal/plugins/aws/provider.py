@@ -94,7 +94,8 @@ class AwsProvider(Provider):
         if preview:
             return "", plan.preview_create(type, inputs, tags)
         deadline = Deadline.within(timeout or type.create_seconds)
-        operation = Operation(self._connected(), deadline, "", inputs, tags=tags)
+        cloud = self._cloud_of(type, inputs, {})
+        operation = Operation(cloud, deadline, "", inputs, tags=tags)
         with _worded(f"creating {type.noun}"):
             operation = replace(operation, id=type.create(operation))
         try:
@@ -110,7 +111,10 @@ class AwsProvider(Provider):
         self, resource: Resource, id: str, inputs: Properties, outputs: Properties
     ) -> ReadResult:
         type = _type(resource)
-        cloud = self._connected()
+        if type.regional and not (inputs or outputs) and "@" in id:  # an import: <id>@<region>
+            id, _, region = id.rpartition("@")
+            outputs = {"region": region}
+        cloud = self._cloud_of(type, inputs, outputs)
         deadline = Deadline.within(_READ_SECONDS)
         operation = Operation(cloud, deadline, id, inputs, state=outputs)
         with _worded(f"reading {type.noun} ({id})"):
@@ -136,8 +140,9 @@ class AwsProvider(Provider):
         if preview:
             return plan.preview_update(type, old_outputs, old_inputs, news, tags, changed)
         deadline = Deadline.within(timeout or type.create_seconds)
+        cloud = self._cloud_of(type, old_inputs, old_outputs)
         operation = Operation(
-            self._connected(), deadline, id, news, olds=old_inputs, state=old_outputs, tags=tags
+            cloud, deadline, id, news, olds=old_inputs, state=old_outputs, tags=tags
         )
         with _worded(f"updating {type.noun} ({id})"):
             _apply(type, operation, frozenset(changed) - {"tags", "tagsAll", "region"})
@@ -148,7 +153,8 @@ class AwsProvider(Provider):
     ) -> None:
         type = _type(resource)
         deadline = Deadline.within(timeout or type.delete_seconds)
-        operation = Operation(self._connected(), deadline, id, inputs, state=outputs)
+        cloud = self._cloud_of(type, inputs, outputs)
+        operation = Operation(cloud, deadline, id, inputs, state=outputs)
         with _worded(f"deleting {type.noun} ({id})"):
             try:
                 type.delete(operation)
@@ -164,6 +170,13 @@ class AwsProvider(Provider):
         if self._cloud is None:
             raise ProviderError("aws provider: it was never configured")
         return self._cloud
+
+    def _cloud_of(self, type: ResourceType, inputs: Properties, outputs: Properties) -> Cloud:
+        """Where the resource is: in its own region if it has one."""
+        cloud = self._connected()
+        if not type.regional:
+            return cloud
+        return cloud.in_region(outputs.get("region") or inputs.get("region"))
 
     def _tags(self, type: ResourceType, inputs: Properties) -> Properties:
         defaults = self._cloud.arguments.default_tags if self._cloud else {}

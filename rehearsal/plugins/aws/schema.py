@@ -7,20 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rehearsal.plugins.aws.cloud import Cloud, Deadline
-from rehearsal.plugins.aws.kinds import Input, MapOf, String
+from rehearsal.plugins.aws.kinds import Input, MapOf, RegionName, String
 from rehearsal.plugins.protocol import Properties
 
 TAGS = Input(MapOf(String()))
-REGION = Input(String(), force_new=True, computed=True)
+REGION = Input(RegionName(), force_new=True, computed=True)
 
 
 @dataclass(frozen=True)
 class Operation:
     """One operation on one resource, as its type's functions see it.
 
-    id: the resource's id; "" while it is created. inputs: what the program wants (for read and
-    delete: what the state holds). olds: the inputs of before an update. state: the outputs in the
-    state. tags: the tags to have, the provider's default tags among them.
+    cloud: in the resource's own region. id: the resource's id; "" while it is created. inputs: what
+    the program wants (for read and delete: what the state holds). olds: the inputs of before an
+    update. state: the outputs in the state. tags: the tags to have, the provider's default tags
+    among them.
     """
 
     cloud: Cloud
@@ -76,6 +77,7 @@ class ResourceType:
     also_replaces: of the changed inputs, those that ask for a replacement in this case; it gets
         their names, the old and the new inputs.
     unsettled: outputs that are unknown at preview when the input changes.
+    regional: it is in a region, by its input `region`; of other types there is one world-wide.
     """
 
     token: str

@@ -46,6 +46,8 @@ _METADATA = Record(
     }
 )
 _METADATA_NAMES = {key: key[0].upper() + key[1:] for key in _METADATA.fields}
+# In AWS a stop takes longer. moto needs no time: whoever makes hosts of instances must see it.
+_STOPPED_SECONDS = 3.0
 _RESTARTING = frozenset({"instanceType", "userData", "userDataBase64"})
 
 
@@ -276,6 +278,7 @@ def _restart_with(op: Operation, changed: frozenset[str]) -> None:
     """What AWS changes on a stopped instance alone."""
     op.ec2.stop_instances(InstanceIds=[op.id])
     _await(op, "stopped")
+    op.cloud.pause(_STOPPED_SECONDS)
     modify = op.ec2.modify_instance_attribute
     if "instanceType" in changed:
         modify(InstanceId=op.id, InstanceType={"Value": op.inputs["instanceType"]})

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from rehearsal.plugins.aws.cloud import gone
 from rehearsal.plugins.aws.kinds import Boolean, Input, Integer, Json, String
 from rehearsal.plugins.aws.resources.ec2_common import tag_list, tag_map
+from rehearsal.plugins.aws.resources.iam_common import iam, moment, same_document, too_long
 from rehearsal.plugins.aws.schema import AutoName, Operation, ResourceType
 from rehearsal.plugins.protocol import Properties
 
-
-def _iam(op: Operation) -> Any:
-    return op.cloud.client("iam")
-
-
-def _time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _same_document(kept: str | None, live: Any) -> str:
-    """The program's own text of a policy as long as it means what AWS has."""
-    if kept and json.loads(kept) == live:
-        return kept
-    return json.dumps(live)
+_LONGEST_TRUST, _LONGEST_INLINE = 2048, 10240  # characters of a policy
 
 
 def _create_role(op: Operation) -> str:
@@ -34,7 +20,7 @@ def _create_role(op: Operation) -> str:
         "Description": op.inputs.get("description"),
         "PermissionsBoundary": op.inputs.get("permissionsBoundary"),
     }
-    made = _iam(op).create_role(
+    made = iam(op).create_role(
         RoleName=op.inputs["name"],
         AssumeRolePolicyDocument=op.inputs["assumeRolePolicy"],
         Path=op.inputs["path"],
@@ -46,11 +32,11 @@ def _create_role(op: Operation) -> str:
 
 
 def _read_role(op: Operation) -> Properties | None:
-    role = _iam(op).get_role(RoleName=op.id)["Role"]
+    role = iam(op).get_role(RoleName=op.id)["Role"]
     boundary = role.get("PermissionsBoundary") or {}
     return {
         "name": role["RoleName"],
-        "assumeRolePolicy": _same_document(
+        "assumeRolePolicy": same_document(
             op.get("assumeRolePolicy"), role["AssumeRolePolicyDocument"]
         ),
         "description": role.get("Description") or None,
@@ -58,53 +44,53 @@ def _read_role(op: Operation) -> Properties | None:
         "maxSessionDuration": role.get("MaxSessionDuration"),
         "permissionsBoundary": boundary.get("PermissionsBoundaryArn"),
         "arn": role["Arn"],
-        "createDate": _time(role["CreateDate"]),
+        "createDate": moment(role["CreateDate"]),
         "uniqueId": role["RoleId"],
         "tags": tag_map(role.get("Tags")),
     }
 
 
 def _update_role(op: Operation, changed: frozenset[str]) -> None:
-    iam, inputs = _iam(op), op.inputs
+    client, inputs = iam(op), op.inputs
     if "assumeRolePolicy" in changed:
-        iam.update_assume_role_policy(RoleName=op.id, PolicyDocument=inputs["assumeRolePolicy"])
+        client.update_assume_role_policy(RoleName=op.id, PolicyDocument=inputs["assumeRolePolicy"])
     if {"description", "maxSessionDuration"} & changed:
-        iam.update_role(
+        client.update_role(
             RoleName=op.id,
             Description=inputs.get("description") or "",
             MaxSessionDuration=inputs["maxSessionDuration"],
         )
     if "permissionsBoundary" in changed:
         if boundary := inputs.get("permissionsBoundary"):
-            iam.put_role_permissions_boundary(RoleName=op.id, PermissionsBoundary=boundary)
+            client.put_role_permissions_boundary(RoleName=op.id, PermissionsBoundary=boundary)
         else:
-            iam.delete_role_permissions_boundary(RoleName=op.id)
+            client.delete_role_permissions_boundary(RoleName=op.id)
 
 
 def _delete_role(op: Operation) -> None:
-    iam = _iam(op)
-    for profile in _pages(iam, "list_instance_profiles_for_role", "InstanceProfiles", op.id):
-        iam.remove_role_from_instance_profile(
+    client = iam(op)
+    for profile in _pages(client, "list_instance_profiles_for_role", "InstanceProfiles", op.id):
+        client.remove_role_from_instance_profile(
             InstanceProfileName=profile["InstanceProfileName"], RoleName=op.id
         )
     if op.get("forceDetachPolicies"):
-        for policy in _pages(iam, "list_attached_role_policies", "AttachedPolicies", op.id):
-            iam.detach_role_policy(RoleName=op.id, PolicyArn=policy["PolicyArn"])
-        for name in _pages(iam, "list_role_policies", "PolicyNames", op.id):
-            iam.delete_role_policy(RoleName=op.id, PolicyName=name)
-    op.cloud.retry(("DeleteConflict",), lambda: iam.delete_role(RoleName=op.id), op.deadline)
+        for policy in _pages(client, "list_attached_role_policies", "AttachedPolicies", op.id):
+            client.detach_role_policy(RoleName=op.id, PolicyArn=policy["PolicyArn"])
+        for name in _pages(client, "list_role_policies", "PolicyNames", op.id):
+            client.delete_role_policy(RoleName=op.id, PolicyName=name)
+    op.cloud.retry(("DeleteConflict",), lambda: client.delete_role(RoleName=op.id), op.deadline)
 
 
-def _pages(iam: Any, call: str, key: str, role: str) -> list[Any]:
-    pages = iam.get_paginator(call).paginate(RoleName=role)
+def _pages(client: Any, call: str, key: str, role: str) -> list[Any]:
+    pages = client.get_paginator(call).paginate(RoleName=role)
     return [item for page in pages for item in page[key]]
 
 
 def _retag_role(op: Operation, fresh: Mapping[str, str], stale: Sequence[str]) -> None:
     if stale:
-        _iam(op).untag_role(RoleName=op.id, TagKeys=list(stale))
+        iam(op).untag_role(RoleName=op.id, TagKeys=list(stale))
     if fresh:
-        _iam(op).tag_role(RoleName=op.id, Tags=tag_list(fresh))
+        iam(op).tag_role(RoleName=op.id, Tags=tag_list(fresh))
 
 
 ROLE = ResourceType(
@@ -125,6 +111,7 @@ ROLE = ResourceType(
     update=_update_role,
     delete=_delete_role,
     retag=_retag_role,
+    validate=lambda inputs: too_long(inputs, "assumeRolePolicy", _LONGEST_TRUST),
     autoname=AutoName("name", longest=64),
     regional=False,
     delete_seconds=30.0,
@@ -133,20 +120,20 @@ ROLE = ResourceType(
 
 def _put_policy(op: Operation) -> str:
     role, name = op.inputs["role"], op.inputs["name"]
-    _iam(op).put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=op.inputs["policy"])
+    iam(op).put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=op.inputs["policy"])
     return f"{role}:{name}"
 
 
 def _read_policy(op: Operation) -> Properties | None:
     role, _, name = op.id.partition(":")
-    found = _iam(op).get_role_policy(RoleName=role, PolicyName=name)
-    policy = _same_document(op.get("policy"), found["PolicyDocument"])
+    found = iam(op).get_role_policy(RoleName=role, PolicyName=name)
+    policy = same_document(op.get("policy"), found["PolicyDocument"])
     return {"role": role, "name": name, "policy": policy}
 
 
 def _delete_policy(op: Operation) -> None:
     role, _, name = op.id.partition(":")
-    _iam(op).delete_role_policy(RoleName=role, PolicyName=name)
+    iam(op).delete_role_policy(RoleName=role, PolicyName=name)
 
 
 def _update_policy(op: Operation, changed: frozenset[str]) -> None:
@@ -166,6 +153,7 @@ ROLE_POLICY = ResourceType(
     read=_read_policy,
     update=_update_policy,
     delete=_delete_policy,
+    validate=lambda inputs: too_long(inputs, "policy", _LONGEST_INLINE),
     autoname=AutoName("name", longest=128),
     regional=False,
 )
@@ -173,13 +161,13 @@ ROLE_POLICY = ResourceType(
 
 def _attach(op: Operation) -> str:
     role, policy = op.inputs["role"], op.inputs["policyArn"]
-    _iam(op).attach_role_policy(RoleName=role, PolicyArn=policy)
+    iam(op).attach_role_policy(RoleName=role, PolicyArn=policy)
     return f"{role}/{policy}"
 
 
 def _read_attachment(op: Operation) -> Properties | None:
     role, _, policy = op.id.partition("/")
-    attached = _pages(_iam(op), "list_attached_role_policies", "AttachedPolicies", role)
+    attached = _pages(iam(op), "list_attached_role_policies", "AttachedPolicies", role)
     if any(item["PolicyArn"] == policy for item in attached):
         return {"role": role, "policyArn": policy}
     return None
@@ -187,7 +175,7 @@ def _read_attachment(op: Operation) -> Properties | None:
 
 def _detach(op: Operation) -> None:
     role, _, policy = op.id.partition("/")
-    _iam(op).detach_role_policy(RoleName=role, PolicyArn=policy)
+    iam(op).detach_role_policy(RoleName=role, PolicyArn=policy)
 
 
 ROLE_POLICY_ATTACHMENT = ResourceType(
@@ -206,13 +194,13 @@ ROLE_POLICY_ATTACHMENT = ResourceType(
 
 
 def _profile(op: Operation) -> Properties:
-    found = _iam(op).get_instance_profile(InstanceProfileName=op.id)
+    found = iam(op).get_instance_profile(InstanceProfileName=op.id)
     profile: Properties = found["InstanceProfile"]
     return profile
 
 
 def _create_profile(op: Operation) -> str:
-    made = _iam(op).create_instance_profile(
+    made = iam(op).create_instance_profile(
         InstanceProfileName=op.inputs["name"], Path=op.inputs["path"], Tags=tag_list(op.tags)
     )
     return str(made["InstanceProfile"]["InstanceProfileName"])
@@ -220,13 +208,13 @@ def _create_profile(op: Operation) -> str:
 
 def _set_role(op: Operation) -> None:
     """The profile holds the role of the inputs, and no other."""
-    iam, wanted = _iam(op), op.inputs.get("role")
+    client, wanted = iam(op), op.inputs.get("role")
     now = [role["RoleName"] for role in _profile(op).get("Roles", [])]
     for role in now:
         if role != wanted:
-            iam.remove_role_from_instance_profile(InstanceProfileName=op.id, RoleName=role)
+            client.remove_role_from_instance_profile(InstanceProfileName=op.id, RoleName=role)
     if wanted and wanted not in now:
-        iam.add_role_to_instance_profile(InstanceProfileName=op.id, RoleName=wanted)
+        client.add_role_to_instance_profile(InstanceProfileName=op.id, RoleName=wanted)
 
 
 def _read_profile(op: Operation) -> Properties | None:
@@ -237,30 +225,30 @@ def _read_profile(op: Operation) -> Properties | None:
         "path": profile["Path"],
         "role": roles[0].get("RoleName"),
         "arn": profile["Arn"],
-        "createDate": _time(profile["CreateDate"]),
+        "createDate": moment(profile["CreateDate"]),
         "uniqueId": profile["InstanceProfileId"],
         "tags": tag_map(profile.get("Tags")),
     }
 
 
 def _delete_profile(op: Operation) -> None:
-    iam = _iam(op)
+    client = iam(op)
     for role in _profile(op).get("Roles", []):
         try:
-            iam.remove_role_from_instance_profile(
+            client.remove_role_from_instance_profile(
                 InstanceProfileName=op.id, RoleName=role["RoleName"]
             )
         except Exception as error:
             if not gone(error):
                 raise
-    iam.delete_instance_profile(InstanceProfileName=op.id)
+    client.delete_instance_profile(InstanceProfileName=op.id)
 
 
 def _retag_profile(op: Operation, fresh: Mapping[str, str], stale: Sequence[str]) -> None:
     if stale:
-        _iam(op).untag_instance_profile(InstanceProfileName=op.id, TagKeys=list(stale))
+        iam(op).untag_instance_profile(InstanceProfileName=op.id, TagKeys=list(stale))
     if fresh:
-        _iam(op).tag_instance_profile(InstanceProfileName=op.id, Tags=tag_list(fresh))
+        iam(op).tag_instance_profile(InstanceProfileName=op.id, Tags=tag_list(fresh))
 
 
 INSTANCE_PROFILE = ResourceType(

@@ -89,7 +89,7 @@ KEY = ResourceType(
         "keyUsage": Input(
             String(choices=("ENCRYPT_DECRYPT",)), force_new=True, default="ENCRYPT_DECRYPT"
         ),
-        "policy": Input(Json(), computed=True),
+        "policy": Input(Json(longest=32768), computed=True),
         "enableKeyRotation": Input(Boolean(), default=False),
         "isEnabled": Input(Boolean(), default=True),
         "deletionWindowInDays": Input(Integer(7, 30)),

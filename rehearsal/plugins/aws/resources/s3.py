@@ -4,40 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rehearsal.plugins.aws.cloud import code
 from rehearsal.plugins.aws.kinds import Boolean, Input, String
 from rehearsal.plugins.aws.resources.ec2_common import tag_list, tag_map
+from rehearsal.plugins.aws.resources.s3_common import s3
 from rehearsal.plugins.aws.schema import AutoName, Operation, ResourceType
 from rehearsal.plugins.protocol import UNKNOWN, Properties
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-
-
-def _s3(op: Operation) -> Any:
-    return op.cloud.client("s3")
+_CLOSED = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 
 
 def _create(op: Operation) -> str:
     name, region = op.inputs["bucket"], op.cloud.region
     # us-east-1 is the one region that must not be named.
     place = {} if region == "us-east-1" else {"LocationConstraint": region}
-    _s3(op).create_bucket(Bucket=name, **({"CreateBucketConfiguration": place} if place else {}))
+    s3(op).create_bucket(Bucket=name, **({"CreateBucketConfiguration": place} if place else {}))
     return str(name)
 
 
 def _settle(op: Operation) -> None:
+    """What AWS gives every new bucket and moto does not, then the tags."""
+    s3(op).put_public_access_block(
+        Bucket=op.id, PublicAccessBlockConfiguration=dict.fromkeys(_CLOSED, True)
+    )
+    s3(op).put_bucket_ownership_controls(
+        Bucket=op.id, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    )
     if op.tags:
         _retag(op, op.tags, ())
 
 
 def _read(op: Operation) -> Properties | None:
-    s3 = _s3(op)
-    head = s3.head_bucket(Bucket=op.id)
+    head = s3(op).head_bucket(Bucket=op.id)
     region = head.get("BucketRegion") or op.cloud.region
     try:
-        tags = tag_map(s3.get_bucket_tagging(Bucket=op.id)["TagSet"])
+        tags = tag_map(s3(op).get_bucket_tagging(Bucket=op.id)["TagSet"])
     except Exception as error:
         if code(error) != "NoSuchTagSet":
             raise
@@ -55,20 +58,20 @@ def _read(op: Operation) -> Properties | None:
 def _retag(op: Operation, fresh: Mapping[str, str], stale: Sequence[str]) -> None:
     """S3 takes all tags of a bucket at once."""
     if op.tags:
-        _s3(op).put_bucket_tagging(Bucket=op.id, Tagging={"TagSet": tag_list(op.tags)})
+        s3(op).put_bucket_tagging(Bucket=op.id, Tagging={"TagSet": tag_list(op.tags)})
     else:
-        _s3(op).delete_bucket_tagging(Bucket=op.id)
+        s3(op).delete_bucket_tagging(Bucket=op.id)
 
 
 def _delete(op: Operation) -> None:
     if op.get("forceDestroy"):
-        pages = _s3(op).get_paginator("list_object_versions").paginate(Bucket=op.id)
+        pages = s3(op).get_paginator("list_object_versions").paginate(Bucket=op.id)
         for page in pages:
             found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
             objects = [{"Key": o["Key"], "VersionId": o["VersionId"]} for o in found]
             if objects:
-                _s3(op).delete_objects(Bucket=op.id, Delete={"Objects": objects, "Quiet": True})
-    _s3(op).delete_bucket(Bucket=op.id)
+                s3(op).delete_objects(Bucket=op.id, Delete={"Objects": objects, "Quiet": True})
+    s3(op).delete_bucket(Bucket=op.id)
 
 
 def _validate(inputs: Properties) -> list[tuple[str, str]]:

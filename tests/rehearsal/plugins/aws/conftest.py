@@ -18,6 +18,7 @@ import botocore.session
 import pytest
 
 from rehearsal.paths import CHECKOUT
+from rehearsal.plugins.aws.arguments import SERVICES
 from tests.rehearsal.plugins.harness import Plugin, end_process, start_plugin
 
 REGION = "eu-west-1"
@@ -31,21 +32,21 @@ class Aws:
     """Where the tests' AWS is, and clients of it that bypass the plugin."""
 
     url: str
-    clients: dict[str, Any] = field(default_factory=dict)
+    clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = REGION) -> Any:
         """A client to look at, and to disturb, what the plugin made."""
-        if service not in self.clients:
+        if (service, region) not in self.clients:
             session: Any = botocore.session.Session()
-            self.clients[service] = session.create_client(
+            self.clients[service, region] = session.create_client(
                 service,
-                region_name=REGION,
+                region_name=region,
                 endpoint_url=self.url,
                 aws_access_key_id="test",
                 aws_secret_access_key="test",
                 config=botocore.config.Config(proxies={}),
             )
-        return self.clients[service]
+        return self.clients[service, region]
 
     @property
     def ec2(self) -> Any:
@@ -54,12 +55,11 @@ class Aws:
     @property
     def arguments(self) -> dict[str, Any]:
         """Provider arguments as the SDK sends them."""
-        services = ("ec2", "iam", "kms", "route53", "s3", "sts")
         return {
             "region": REGION,
             "accessKey": "test",
             "secretKey": "test",
-            "endpoints": json.dumps([{service: self.url for service in services}]),
+            "endpoints": json.dumps([{service: self.url for service in SERVICES}]),
             "defaultTags": json.dumps({"tags": DEFAULT_TAGS}),
             "skipCredentialsValidation": "true",
             "skipMetadataApiCheck": "true",
@@ -126,6 +126,7 @@ def _image(day: str, id: str) -> dict[str, Any]:
 
 def _moto_environment(amis: Path) -> dict[str, str]:
     return {
+        "MOTO_ACM_VALIDATION_WAIT": "0",  # seconds
         "MOTO_AMIS_PATH": str(amis),
         "MOTO_ENABLE_AMI_VALIDATION": "true",
         "MOTO_ENABLE_KEYPAIR_VALIDATION": "true",

@@ -25,7 +25,7 @@ _PROGRAM = """
 
     config = pulumi.Config()
     url = os.environ["TEST_AWS_URL"]
-    services = ("ec2", "iam", "kms", "route53", "s3", "sts")
+    services = ("acm", "cloudfront", "ec2", "elbv2", "iam", "kms", "route53", "s3", "sts")
     provider = aws.Provider(
         "aws",
         region="eu-west-1",

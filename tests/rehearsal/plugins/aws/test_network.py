@@ -133,6 +133,30 @@ def test_nat_gateway_lives_with_its_address(aws: Aws, plugin: Plugin) -> None:
     vpc.delete()
 
 
+def test_every_zone_may_have_its_own_nat_gateway(plugin: Plugin) -> None:
+    vpc = make(plugin, VPC, cidrBlock="10.0.0.0/16")
+    made, ways = [vpc], set()
+    for number, zone in enumerate("abc"):
+        subnet = make(
+            plugin,
+            SUBNET,
+            vpcId=vpc.id,
+            cidrBlock=f"10.0.{number}.0/24",
+            availabilityZone=f"{REGION}{zone}",
+        )
+        address = make(plugin, EIP, domain="vpc")
+        nat = make(plugin, NAT, subnetId=subnet.id, allocationId=address.id)
+        table = make(plugin, TABLE, vpcId=vpc.id)
+        out = {"destinationCidrBlock": "0.0.0.0/0", "natGatewayId": nat.id}
+        route = make(plugin, ROUTE, routeTableId=table.id, **out)
+        assert (nat.outputs["subnetId"], route.outputs["natGatewayId"]) == (subnet.id, nat.id)
+        ways.add(nat.outputs["publicIp"])
+        made += [subnet, address, nat, table, route]
+    assert len(ways) == 3
+    for each in reversed(made):
+        each.delete()
+
+
 def test_address_is_public_and_associated(aws: Aws, plugin: Plugin) -> None:
     vpc, subnet = make_subnet(plugin)
     instance = make(

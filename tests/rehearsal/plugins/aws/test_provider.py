@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from google.protobuf import empty_pb2
 
+from rehearsal.plugins.aws.arguments import SERVICES
 from rehearsal.plugins.aws.kinds import Kind, ListOf, Record
 from rehearsal.plugins.aws.resources import TYPES
 from rehearsal.plugins.protocol import UNKNOWN, decode
@@ -38,9 +39,12 @@ def _without(aws: Aws, *names: str) -> dict[str, Any]:
 
 
 def test_it_never_goes_to_aws(aws: Aws, fresh: Plugin) -> None:
-    with pytest.raises(PluginError, match=r"no endpoint for ec2, iam, kms, route53, s3, sts"):
+    with pytest.raises(
+        PluginError,
+        match=r"no endpoint for acm, cloudfront, ec2, elbv2, iam, kms, route53, s3, sts",
+    ):
         fresh.configure(_without(aws, "endpoints"))
-    some = json.dumps([{service: aws.url for service in ("ec2", "iam", "route53", "s3", "kms")}])
+    some = json.dumps([{service: aws.url for service in SERVICES if service != "sts"}])
     with pytest.raises(PluginError, match=r"no endpoint for sts; .*never contacts AWS"):
         fresh.configure({**aws.arguments, "endpoints": some})
     for host in ("ec2.eu-west-1.amazonaws.com", "EC2.eu-west-1.api.aws", "amazonaws.com."):
@@ -93,8 +97,8 @@ def test_unknown_types_and_properties_are_refused(plugin: Plugin) -> None:
     ]
     _, failures = plugin.check_failures(SUBNET, {"cidrBlock": "10.0.0.0/33"})
     assert [where for where, _ in failures] == ["cidrBlock", "vpcId"]
-    _, failures = plugin.check_failures(VPC, {"cidrBlock": "10.0.0.0/16", "region": "us-east-1"})
-    assert "keeps to one region" in failures[0][1]
+    _, failures = plugin.check_failures(VPC, {"cidrBlock": "10.0.0.0/16", "region": "Ireland"})
+    assert "is not the code of a region" in failures[0][1]
     with pytest.raises(PluginError, match=r"this function is not handled by this stand-in"):
         plugin.invoke("aws:ec2/getVpc:getVpc", {})
 
@@ -182,9 +186,7 @@ def test_failed_create_leaves_nothing(aws: Aws, plugin: Plugin) -> None:
 
 
 def test_endpoint_that_is_away_fails_in_one_line(aws: Aws) -> None:
-    away = json.dumps(
-        [{s: "http://127.0.0.1:9" for s in ("ec2", "iam", "kms", "route53", "s3", "sts")}]
-    )
+    away = json.dumps([dict.fromkeys(SERVICES, "http://127.0.0.1:9")])
     with start_plugin("pulumi-resource-aws") as plugin:
         plugin.configure({**aws.arguments, "endpoints": away})
         with pytest.raises(PluginError, match=r"^creating EC2 VPC: Could not connect") as caught:
@@ -220,6 +222,30 @@ def test_other_functions(plugin: Plugin) -> None:
     assert identity["accountId"] == identity["id"] == "123456789012"
     region = plugin.invoke("aws:index/getRegion:getRegion", {})
     assert region["region"] == region["name"] == REGION
+    partition = plugin.invoke("aws:index/getPartition:getPartition", {})
+    assert partition["partition"] == partition["id"] == "aws"
+    assert partition["dnsSuffix"] == "amazonaws.com"
+    assert partition["reverseDnsPrefix"] == "com.amazonaws"
+
+
+def test_a_resource_in_a_region_of_its_own(aws: Aws, plugin: Plugin) -> None:
+    there = aws.client("ec2", "us-east-1")
+    vpc = make(plugin, VPC, cidrBlock="10.0.0.0/16", region="us-east-1", tags={"Name": "a"})
+    assert vpc.outputs["region"] == "us-east-1" and ":us-east-1:" in vpc.outputs["arn"]
+    assert there.describe_vpcs(VpcIds=[vpc.id])["Vpcs"][0]["CidrBlock"] == "10.0.0.0/16"
+    found = aws.ec2.describe_vpcs(Filters=[{"Name": "vpc-id", "Values": [vpc.id]}])
+    assert found["Vpcs"] == []
+    vpc.update(tags={"Name": "b"})
+    assert vpc.diff(region=REGION).replaces == ["region"]
+    assert vpc.diff(region=None).replaces == ["region"]  # then it is the provider's
+    imported = plugin.read(VPC, f"{vpc.id}@us-east-1")
+    assert (imported.id, imported.outputs["region"]) == (vpc.id, "us-east-1")
+    zones = plugin.invoke(
+        "aws:index/getAvailabilityZones:getAvailabilityZones", {"region": "us-east-1"}
+    )
+    assert zones["names"][0] == "us-east-1a"
+    vpc.delete()
+    assert not there.describe_vpcs(Filters=[{"Name": "vpc-id", "Values": [vpc.id]}])["Vpcs"]
 
 
 def _names(cls: type) -> set[str]:
@@ -238,7 +264,9 @@ def test_every_property_is_the_sdk_s_own(token: str) -> None:
     _, path, name = token.split(":")
     resource = getattr(import_module(f"pulumi_aws.{path.split('/')[0]}"), name)
     module = sys.modules[resource.__module__]
-    arguments, state = getattr(module, f"{name}Args"), getattr(module, f"_{name}State")
+    state = getattr(module, f"_{name}State")
+    # InitArgs: where Args is a nested object of the same name, such as a bucket's own versioning
+    arguments = getattr(module, f"{name}InitArgs", None) or getattr(module, f"{name}Args")
     assert set(type.properties) <= _names(arguments)
     assert set(type.outputs) <= _names(state)
     assert ("tags" in _names(arguments)) == (type.retag is not None)
