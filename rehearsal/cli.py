@@ -14,20 +14,23 @@ from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
 
-from rehearsal import cloud, sources, status
+from rehearsal import cloud, empty_state, sources, status
+from rehearsal import preview as previewing
 from rehearsal.engine import STACK, Engine
 from rehearsal.errors import RehearsalError
 from rehearsal.namespace import OPERATOR, exists, inside, operator_command
 from rehearsal.paths import Paths
 from rehearsal.preflight import check, other_owner, system_problems
 from rehearsal.progress import LAYERS, Progress
+from rehearsal.toolchain import Toolchain
 from rehearsal.world import World
 from settings import SettingsError, load
 
 _LOCK = Path("/run/groundwork-rehearsal.lock")
 NOT_REHEARSED = (
     "NetworkPolicies are applied, but the rehearsal's pod network does not enforce them",
-    "security groups, IAM permissions and instance metadata are stored, but not enforced",
+    "IAM permissions, policies of buckets and keys, and instance metadata are stored, not enforced",
+    "load balancers, CloudFront, certificates and flow logs are stored: nothing stands behind them",
     "Calico: the rehearsal's pod network is a small one of its own, installed the same way",
 )
 
@@ -38,12 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in _COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
-        if name == "status":
+        if name in ("status", "preview"):
             command.add_argument("--json", action="store_true", help="for machines")
+        if name == "preview":
+            text = "an environment to preview from an empty state; no rehearsal or root is needed"
+            command.add_argument("--stack", help=text)
     chosen = parser.parse_args(arguments)
     paths = Paths()
     try:
-        for problem in system_problems():
+        for problem in () if getattr(chosen, "stack", None) else system_problems():
             raise RehearsalError(problem)
         return _COMMANDS[chosen.command][0](paths, chosen)
     except (RehearsalError, SettingsError) as error:
@@ -129,12 +135,28 @@ def show(paths: Paths, chosen: argparse.Namespace) -> int:
     return 0 if found.well else 1
 
 
-def preview(paths: Paths, _: argparse.Namespace) -> int:
-    """Previews the program against the rehearsal's cloud; nothing is created in it."""
+def preview(paths: Paths, chosen: argparse.Namespace) -> int:
+    """Previews the rehearsal, or any environment from an empty state; nothing is created."""
+    if chosen.stack:
+        Toolchain(paths, _aside).ensure(["pulumi"])
+        with empty_state.empty_stack(paths, chosen.stack) as workspace:
+            plan = previewing.run(["pulumi"], workspace.environment, workspace.folder)
+        found = previewing.data(plan, paths.checkout, chosen.stack)
+    else:
+        plan = _preview_against_the_cloud(paths, chosen)
+        found = previewing.data(plan, paths.checkout, STACK)
+        if not chosen.json:
+            print(plan.output)
+    print(previewing.as_json(found) if chosen.json else previewing.as_text(found))
+    return 0
+
+
+def _preview_against_the_cloud(paths: Paths, chosen: argparse.Namespace) -> previewing.Plan:
+    """What `up` would change."""
     with _alone():
-        clock = Clock()
+        report = _aside if chosen.json else Clock().say
         check(paths)
-        world, engine = World(paths, clock.say), Engine(paths)
+        world, engine = World(paths, report), Engine(paths)
         fresh = not world.running()
         world.make_ssh_key()
         load(paths.checkout, STACK)
@@ -142,15 +164,17 @@ def preview(paths: Paths, _: argparse.Namespace) -> int:
         world.start()
         try:
             engine.prepare()
-            engine.clear_stale_lock(clock.say)
-            engine.run(
-                "preview", lambda _: None, "--diff" if sys.stdout.isatty() else "--refresh=false"
+            engine.clear_stale_lock(report)
+            return previewing.run(
+                operator_command(["pulumi"]),
+                engine.environment(),
+                paths.checkout,
+                "--diff" if sys.stdout.isatty() and not chosen.json else "--refresh=false",
+                log=paths.logs / "pulumi-preview.log",
             )
-            print((paths.logs / "pulumi-preview.log").read_text())
         finally:
             if fresh:
                 world.stop()
-    return 0
 
 
 def down(paths: Paths, _: argparse.Namespace) -> int:
@@ -200,8 +224,9 @@ def clean(paths: Paths, chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _silent(_: str) -> None:
-    """For what has output of its own."""
+def _aside(line: str) -> None:
+    """For what is done before output that machines may read."""
+    print(line, file=sys.stderr)
 
 
 class Clock:
@@ -270,7 +295,7 @@ _Command = Callable[[Paths, argparse.Namespace], int]
 _COMMANDS: dict[str, tuple[_Command, str]] = {
     "up": (up, "rehearse the whole program: from empty account to synced root app"),
     "status": (show, "nodes and Applications; exit code 0 only when all are well"),
-    "preview": (preview, "what `up` would change"),
+    "preview": (preview, "what `up` would change, where it comes from, what it costs"),
     "shell": (shell, "a shell where the operator sits"),
     "down": (down, "destroy everything and prove that nothing is left"),
     "clean": (clean, "down, and remove every cache"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import contextlib
 import json
 import os
 import signal
@@ -20,9 +19,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
+from rehearsal.bell import EC2_CHANGED, Bell, BellPull
 from rehearsal.errors import RehearsalError
 from rehearsal.hosts.base import USER, base_path
 from rehearsal.hosts.host import Host, HostSpec, list_hosts
@@ -75,8 +75,8 @@ class HostFolders:
 @dataclass(frozen=True)
 class Settings:
     """run: where `reconciler.json` and the `ready` marker go. base: the hosts' image.
-    step_s: seconds between two looks; half as long while hosts are being worked on, twice as
-    long after half a minute without any change.
+    step_s: seconds between two looks while no bell rings; half as long while hosts are being
+    worked on, twice as long after half a minute without any change.
     """
 
     layout: Layout
@@ -99,12 +99,16 @@ def _goal(instance: Instance | None) -> _Goal:
 
 @dataclass
 class _Node:
-    """What is known of one instance and its host."""
+    """What is known of one instance and its host.
+
+    booted: it has been up since it was last wanted. booted_as: the instance's type at that time.
+    """
 
     instance: Instance | None = None
     host: LinuxHost | None = None
     attached: bool = False
-    booted: bool = False  # it has been up since it was last wanted
+    booted: bool = False
+    booted_as: str | None = None
     goal: _Goal | None = None
     task: Future[None] | None = None
     failures: int = 0
@@ -126,10 +130,12 @@ class Reconciler:
         settings.run.mkdir(parents=True, exist_ok=True)
         self._status, self._ready = settings.run / "reconciler.json", settings.run / "ready"
         self._ready.unlink(missing_ok=True)
+        self._bell = Bell(settings.run / EC2_CHANGED)
         self._adopt()
 
     def run(self, stop: SimpleQueue[None]) -> None:
-        """Work until `stop` holds something; then finish what is in hand. The hosts stay."""
+        """Work until `stop` holds something, which the bell, or the next look, makes known; then
+        finish what is in hand. The hosts stay."""
         try:
             while stop.empty():
                 try:
@@ -140,11 +146,10 @@ class Reconciler:
                 except Exception as error:  # the loop goes on, whatever the cloud says
                     self._fail(error)
                 self._publish()
-                with contextlib.suppress(Empty):
-                    stop.get(timeout=self._pause_s())
-                    return
+                self._bell.wait(self._pause_s())
         finally:
             self._ready.unlink(missing_ok=True)
+            self._bell.close()
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._collect()
             self._publish()
@@ -179,15 +184,20 @@ class Reconciler:
                 self._consider(name, node)
 
     def _adopt(self) -> None:
-        """Take up the hosts that are there, and whether they have been up."""
+        """Take up the hosts that are there, and how they have been up."""
         try:
             last = json.loads(self._status.read_text())["instances"]
         except (FileNotFoundError, ValueError, KeyError):
             last = []
-        booted = {entry["id"] for entry in last if entry["booted"]}
+        known = {entry["id"]: entry for entry in last}
         for host in self._hosts.list():
-            name = host.spec.name
-            self._nodes[name] = _Node(host=host, attached=True, booted=name in booted)
+            entry = known.get(host.spec.name, {})
+            self._nodes[host.spec.name] = _Node(
+                host=host,
+                attached=True,
+                booted=entry.get("booted", False),
+                booted_as=entry.get("booted_as"),
+            )
 
     def _route(self, plan: Plan | None) -> tuple[str, ...]:
         if plan is None and self._plan is not None:
@@ -213,13 +223,27 @@ class Reconciler:
             if node.attached:
                 self._start(node, lambda: self._shut_down(name, node))
         elif node.host is not None and node.host.running:
-            node.booted, node.error = True, None
+            self._keep_up(name, node, node.host)
         elif node.booted:
             _log(f"{name}: the host ended by itself; its instance is stopped")
             self._ec2.stop_instances(InstanceIds=[name])
             node.booted, node.error = False, "The host ended by itself; start its instance again."
         elif (instance := node.instance) is not None:
             self._start(node, lambda: self._boot(instance, node))
+
+    def _keep_up(self, name: str, node: _Node, host: LinuxHost) -> None:
+        """A running host whose instance is to be up.
+
+        EC2 changes the type of a stopped instance alone. One that runs with another type than its
+        host was booted with has been stopped and started, faster than the looks at it.
+        """
+        now = node.instance.type if node.instance else None
+        if node.booted_as not in (None, now):
+            _log(f"{name}: stopped as {node.booted_as}, started as {now}")
+            node.booted = False
+            self._start(node, lambda: self._shut_down(name, node))
+        else:
+            node.booted, node.booted_as, node.error = True, now, None
 
     def _start(self, node: _Node, work: Callable[[], None]) -> None:
         node.task = self._pool.submit(work)
@@ -248,7 +272,7 @@ class Reconciler:
         node.attached = True
         attach_host(self._settings.layout, instance.id, instance.private_ip, instance.subnet)
         node.host.boot()
-        node.booted, node.error = True, None
+        node.booted, node.booted_as, node.error = True, instance.type, None
         _log(f"{instance.id}: {instance.name} is up at {instance.private_ip}")
 
     def _shut_down(self, name: str, node: _Node) -> None:
@@ -303,6 +327,7 @@ class Reconciler:
                 "private_ip": str(instance.private_ip),
                 "public_ip": str(instance.public_ip) if instance.public_ip else None,
                 "booted": node.booted,
+                "booted_as": node.booted_as,
                 "error": node.error,
             }
             for node in self._nodes.values()
@@ -334,8 +359,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("no region: give --region or set AWS_REGION")
     paths = Paths(run=options.run)
     stop: SimpleQueue[None] = SimpleQueue()  # unlike an Event, it may be used in a handler
+    pull = BellPull(paths.run / EC2_CHANGED)
+
+    def end(*_: object) -> None:
+        stop.put(None)
+        pull.ring()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.put(None))
+        signal.signal(number, end)
     settings = Settings(Layout(), paths.run, base_path(paths))
     ec2 = client("ec2", options.endpoint, options.region)
     Reconciler(settings, ec2, HostFolders(paths)).run(stop)

@@ -17,6 +17,7 @@ from pathlib import Path
 import dnslib
 
 from rehearsal import cloud
+from rehearsal.bell import EC2_CHANGED
 from rehearsal.errors import RehearsalError
 from rehearsal.hosts.base import USER, build_base
 from rehearsal.hosts.host import remove_all
@@ -119,12 +120,15 @@ class World:
         amis = run / "amis.json"
         if run.is_dir():
             cloud.write_amis(amis)
-        moto = [str(Path(sys.executable).parent / "moto_server"), "-H", SERVICES, "-p", "5000"]
         python = [sys.executable, "-u", "-m"]
         images, packages, charts = self.paths.images, self.paths.packages, self.paths.charts
         files = self.paths.checkout / "rehearsal" / "cni"
         commands: dict[str, list[str]] = {
-            "cloud": moto,
+            "cloud": [
+                *python,
+                "rehearsal.moto_server",
+                *("--listen", f"{SERVICES}:5000", "--bell", str(run / EC2_CHANGED)),
+            ],
             "names": [*python, "rehearsal.names", "--endpoint", cloud.ENDPOINT],
             "registry": [
                 *python,
@@ -151,6 +155,8 @@ class World:
             "MOTO_ENABLE_KEYPAIR_VALIDATION": "true",
             "MOTO_ENABLE_AMI_VALIDATION": "true",
             "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+            # seconds; the provider's stand-in looks whether a certificate is proven
+            "MOTO_ACM_VALIDATION_WAIT": "0",
         }
         return [
             Daemon(name, daemon_command(command), environment, run)

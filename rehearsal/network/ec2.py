@@ -19,6 +19,7 @@ from rehearsal.network.plan import (
     PublicAddress,
     Subnet,
 )
+from rehearsal.network.security_groups import groups_of, read_security_groups
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         FilterTypeDef,
         InstanceTypeDef,
         RouteTableTypeDef,
+        RouteTypeDef,
         VpcTypeDef,
     )
 
@@ -40,11 +42,13 @@ _ANYWHERE = "0.0.0.0/0"
 class Instance:
     """An instance in the VPC.
 
-    name: its tag "Name", or "". state: EC2's. key_name: None when it was launched without.
+    name: its tag "Name", or "". type: such as "t3.large". state: EC2's. key_name: None when it was
+    launched without.
     """
 
     id: str
     name: str
+    type: str
     state: str
     private_ip: IPv4Address
     public_ip: IPv4Address | None
@@ -109,22 +113,23 @@ def read_region(ec2: EC2Client) -> Region:
     }
     found = [item for item in instances if item["SubnetId"] in subnets]
     up = [item for item in found if item["State"]["Name"] in _UP]
+    # after the instances: a group stands before the first instance that is in it
+    groups, default_group = read_security_groups(ec2, here, problems)
     plan = Plan(
         vpc=IPv4Network(vpc["CidrBlock"]),
-        subnets=_subnets(ec2, here, subnets, problems),
+        subnets=_subnets(ec2, here, subnets, _internet_gateways(ec2, vpc), problems),
         hosts=tuple(
             Host(
                 private=IPv4Address(item["PrivateIpAddress"]),
                 subnet=subnets[item["SubnetId"]],
                 source_dest_check=bool(item.get("SourceDestCheck", True)),
-                security_groups=tuple(
-                    group["GroupId"] for group in item["NetworkInterfaces"][0]["Groups"]
-                ),
+                security_groups=groups_of(item, groups, default_group, problems),
             )
             for item in up
         ),
         public_addresses=_public_addresses(ec2, up),
         nat_gateways=_nat_gateways(ec2, subnets),
+        security_groups=tuple(groups[name] for name in sorted(groups)),
     )
     return Region(
         tuple(_instance(item, subnets[item["SubnetId"]]) for item in found), plan, tuple(problems)
@@ -159,6 +164,7 @@ def _instance(item: InstanceTypeDef, subnet: IPv4Network) -> Instance:
     return Instance(
         id=item["InstanceId"],
         name=tags.get("Name", ""),
+        type=item["InstanceType"],
         state=item["State"]["Name"],
         private_ip=IPv4Address(item["PrivateIpAddress"]),
         public_ip=IPv4Address(public) if public else None,
@@ -167,8 +173,22 @@ def _instance(item: InstanceTypeDef, subnet: IPv4Network) -> Instance:
     )
 
 
+def _internet_gateways(ec2: EC2Client, vpc: VpcTypeDef) -> set[str]:
+    """Ids of those that are attached to the VPC."""
+    attached: list[FilterTypeDef] = [{"Name": "attachment.vpc-id", "Values": [vpc["VpcId"]]}]
+    return {
+        gateway["InternetGatewayId"]
+        for page in ec2.get_paginator("describe_internet_gateways").paginate(Filters=attached)
+        for gateway in page["InternetGateways"]
+    }
+
+
 def _subnets(
-    ec2: EC2Client, here: list[FilterTypeDef], subnets: dict[str, IPv4Network], problems: list[str]
+    ec2: EC2Client,
+    here: list[FilterTypeDef],
+    subnets: dict[str, IPv4Network],
+    internet_gateways: set[str],
+    problems: list[str],
 ) -> tuple[Subnet, ...]:
     """Each subnet with the default route of its own route table, or of the VPC's main one."""
     tables = ec2.describe_route_tables(Filters=here)["RouteTables"]
@@ -183,15 +203,21 @@ def _subnets(
     for table in tables:
         problems += _unknown_routes(table)
     return tuple(
-        _with_default(cidr, own.get(subnet, main))
+        _with_default(cidr, own.get(subnet, main), internet_gateways)
         for subnet, cidr in sorted(subnets.items(), key=lambda pair: pair[1])
     )
 
 
-def _with_default(cidr: IPv4Network, table: RouteTableTypeDef | None) -> Subnet:
+def _with_default(
+    cidr: IPv4Network, table: RouteTableTypeDef | None, internet_gateways: set[str]
+) -> Subnet:
+    """A default route to a gateway that is gone is EC2's "blackhole": it leads nowhere.
+
+    moto goes on calling it active. A NAT gateway that is gone is in no plan.
+    """
     for route in table["Routes"] if table else ():
-        if route.get("DestinationCidrBlock") == _ANYWHERE:
-            if route.get("GatewayId", "").startswith("igw-"):
+        if route.get("DestinationCidrBlock") == _ANYWHERE and route.get("State") != "blackhole":
+            if route.get("GatewayId") in internet_gateways:
                 return Subnet(cidr, DefaultRoute.INTERNET_GATEWAY)
             if "NatGatewayId" in route:
                 return Subnet(cidr, DefaultRoute.NAT_GATEWAY, route["NatGatewayId"])
@@ -199,17 +225,29 @@ def _with_default(cidr: IPv4Network, table: RouteTableTypeDef | None) -> Subnet:
 
 
 def _unknown_routes(table: RouteTableTypeDef) -> list[str]:
-    problems = []
-    for route in table["Routes"]:
-        to = route.get("DestinationCidrBlock")
-        gateway = route.get("GatewayId", "")
-        known = gateway.startswith("igw-") or "NatGatewayId" in route
-        if to is not None and gateway != "local" and not (to == _ANYWHERE and known):
-            problems.append(
-                f"The route to {to} in {table['RouteTableId']} is not rehearsed: only default "
-                "routes to an internet or NAT gateway are."
-            )
-    return problems
+    return [
+        f"The route to {to} in {table['RouteTableId']} is not rehearsed: only default routes to an "
+        "internet or NAT gateway are, and gateway endpoints' are left out."
+        for route in table["Routes"]
+        if (to := _unknown_destination(route))
+    ]
+
+
+def _unknown_destination(route: RouteTypeDef) -> str | None:
+    """Where a route leads that is not rehearsed; None for one that is.
+
+    A gateway endpoint is another way to a service that can be reached without it, too: nothing of
+    it would show in a rehearsal.
+    """
+    gateway = route.get("GatewayId", "")
+    if gateway == "local" or gateway.startswith("vpce-"):
+        return None
+    to = route.get("DestinationCidrBlock")
+    if to == _ANYWHERE and (gateway.startswith("igw-") or "NatGatewayId" in route):
+        return None
+    return (
+        to or route.get("DestinationIpv6CidrBlock") or route.get("DestinationPrefixListId") or "?"
+    )
 
 
 def _public_addresses(ec2: EC2Client, up: list[InstanceTypeDef]) -> tuple[PublicAddress, ...]:

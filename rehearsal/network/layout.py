@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface
 
 _SERVICES = IPv4Interface("198.51.100.1/24")
 _ROUTER = IPv4Interface("198.51.100.2/24")
@@ -40,3 +40,8 @@ class Layout:
     def host(self, instance_id: str) -> str:
         """Namespace of one host."""
         return f"{self.prefix}{instance_id}"
+
+
+def link_name(private: IPv4Address) -> str:
+    """The router's end of a host's link: "v" and the address in eight hex digits."""
+    return f"v{int(private):08x}"

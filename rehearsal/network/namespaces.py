@@ -14,8 +14,7 @@ from pathlib import Path
 
 from rehearsal.errors import RehearsalError
 from rehearsal.network.commands import NAMESPACES, ip_batch, ip_json, run, sysctl
-from rehearsal.network.layout import Layout
-from rehearsal.network.ruleset import link_name
+from rehearsal.network.layout import Layout, link_name
 
 UPLINK = "uplink"
 _SETTINGS = Path("/etc/netns")

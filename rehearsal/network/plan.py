@@ -25,11 +25,35 @@ class Subnet:
 
 
 @dataclass(frozen=True)
+class Permission:
+    """What one rule of a security group lets pass.
+
+    peer: a CIDR, or the id of a security group. protocol: IP's number; None for all.
+    first, last: ports of TCP and UDP, both inclusive; ICMP's type and code, -1 for all of them;
+    without a meaning for other protocols.
+    """
+
+    peer: IPv4Network | str
+    protocol: int | None = None
+    first: int = -1
+    last: int = -1
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    """What new connections its members may be asked for (ingress), and may ask for (egress)."""
+
+    id: str
+    ingress: tuple[Permission, ...] = ()
+    egress: tuple[Permission, ...] = ()
+
+
+@dataclass(frozen=True)
 class Host:
     """A network interface that is up.
 
     source_dest_check: whether packets from other addresses than its own are dropped.
-    security_groups: ids; nothing is enforced by them yet.
+    security_groups: ids; what any of them lets pass passes, and without one nothing does.
     """
 
     private: IPv4Address
@@ -64,6 +88,7 @@ class Plan:
     hosts: tuple[Host, ...] = ()
     public_addresses: tuple[PublicAddress, ...] = ()
     nat_gateways: tuple[NatGateway, ...] = ()
+    security_groups: tuple[SecurityGroup, ...] = ()
 
     @property
     def resolver(self) -> IPv4Address:

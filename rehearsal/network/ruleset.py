@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from rehearsal.errors import RehearsalError
-from rehearsal.network.layout import Layout
+from rehearsal.network.filters import compile_filters
+from rehearsal.network.layout import Layout, link_name
 from rehearsal.network.plan import DefaultRoute, Host, Plan, Subnet
+from rehearsal.network.refusals import RECORD
 
 TABLE = "vpc"
-
-
-def link_name(private: IPv4Address) -> str:
-    """The router's end of a host's link: "v" and the address in eight hex digits."""
-    return f"v{int(private):08x}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,11 @@ def translate(layout: Layout, plan: Plan) -> Translation:
 
 
 def compile_ruleset(layout: Layout, plan: Plan) -> str:
-    """The whole table as text for `nft -f`, which replaces the one before in one step."""
+    """The whole table as text for `nft -f`, which replaces the one before in one step.
+
+    What it refuses is noted in a table that outlives it. Raises RehearsalError for a plan that
+    contradicts itself.
+    """
     translation = translate(layout, plan)
     links = sorted(plan.hosts, key=lambda host: host.private)
     checked = [f'"{link_name(host.private)}" . {host.private}' for host in links]
@@ -98,19 +99,14 @@ table ip {TABLE} {{
 \t\tct state invalid drop
 \t\tct state established,related accept
 \t\toifname "uplink" ct original ip daddr {resolver} accept
-\t\tiifname "v*" oifname "uplink" ip saddr @has_way_out jump security_groups
+\t\tiifname "v*" oifname "uplink" ip saddr @has_way_out accept
 \t\tiifname "v*" oifname "v*" ct status dnat ip saddr != @has_way_out drop
-\t\tiifname "v*" oifname "v*" jump security_groups
-\t\tiifname "uplink" oifname "v*" ct status dnat jump security_groups
+\t\tiifname "v*" oifname "v*" accept
+\t\tiifname "uplink" oifname "v*" ct status dnat accept
 \t}}
 
-\t# Every new connection of a host passes here once, with the host's own address on both
-\t# sides inside the VPC: the place for the rules of security groups.
-\tchain security_groups {{
-\t\tcounter accept
-\t}}
-}}
-"""
+{compile_filters(plan)}}}
+{RECORD}"""
 
 
 def _elements(elements: Iterable[str]) -> str:

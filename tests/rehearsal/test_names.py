@@ -37,6 +37,7 @@ def cname(target: str) -> Record:
     return Record("CNAME", 60, (target,))
 
 
+DISTRIBUTION = "d111111abcdef8.cloudfront.net"
 PUBLIC = Zone(
     "example.com",
     {
@@ -44,6 +45,12 @@ PUBLIC = Zone(
         "weighted.example.com": [a("203.0.113.3"), a("203.0.113.4")],
         "example.com": [a(alias="www.example.com")],
         "lb.example.com": [a(alias="lb-1.eu-central-1.elb.amazonaws.com")],
+        "cdn.example.com": [a(alias=DISTRIBUTION), Record("AAAA", alias=DISTRIBUTION)],
+        "both.example.com": [a(alias=DISTRIBUTION), Record("TXT", 60, ('"x"',))],
+        "twice.example.com": [a(alias="example.com")],
+        "star.example.com": [a(alias="x.apps.example.com")],
+        "lost.example.com": [a(alias="none.example.com")],
+        "to-lb.example.com": [cname("lb.example.com")],
         "short.example.com": [cname("www.example.com.")],
         "away.example.com": [cname("api.cluster.internal")],
         "dead.example.com": [cname("nothing.example.com")],
@@ -56,7 +63,14 @@ PUBLIC = Zone(
         "deep.one.apps.example.com": [a("203.0.113.10")],
     },
 )
-PRIVATE = Zone("cluster.internal", {"api.cluster.internal": [a("10.9.1.5")]}, private=True)
+PRIVATE = Zone(
+    "cluster.internal",
+    {
+        "api.cluster.internal": [a("10.9.1.5")],
+        "balanced.cluster.internal": [a(alias="nlb-1.eu-central-1.elb.amazonaws.com")],
+    },
+    private=True,
+)
 SPLIT = Zone("example.com", {"www.example.com": [a("10.9.0.5")]}, private=True)
 
 
@@ -98,9 +112,19 @@ class TestView:
         assert self.ask("away.example.com")[:2] == (["CNAME api.cluster.internal."], "NXDOMAIN")
 
     def test_alias_gives_the_targets_records_at_its_own_name(self) -> None:
-        assert self.ask("example.com")[0] == ["A 203.0.113.1", "A 203.0.113.2"]
-        assert self.ask("lb.example.com") == ([], "NOERROR", "example.com")
+        for name in ("example.com", "twice.example.com"):
+            assert self.ask(name)[0] == ["A 203.0.113.1", "A 203.0.113.2"]
+        assert self.ask("star.example.com")[0] == ["A 203.0.113.9"]
         assert self.ask("round.example.com")[0] == []
+
+    def test_alias_of_what_has_no_address_here_is_a_name_without_one(self) -> None:
+        for name in ("lb.example.com", "cdn.example.com", "lost.example.com"):
+            for kind in ("A", "AAAA", "TXT"):
+                for vpc in (False, True):
+                    assert self.ask(name, kind, vpc) == ([], "NOERROR", "example.com")
+        assert self.ask("both.example.com", "ANY")[0] == ['TXT "x"']
+        assert self.ask("to-lb.example.com")[:2] == (["CNAME lb.example.com."], "NOERROR")
+        assert self.ask("balanced.cluster.internal", vpc=True)[:2] == ([], "NOERROR")
 
     def test_text_and_mail(self) -> None:
         texts = self.ask("text.example.com", "TXT")[0]
@@ -168,6 +192,11 @@ class TestMessages:
         answer = self.ask(DNSRecord.question("none.example.com"))
         assert answer.header.rcode == RCODE.NXDOMAIN
         assert [(str(rr.rname), QTYPE[rr.rtype]) for rr in answer.auth] == [("example.com.", "SOA")]
+
+    def test_alias_without_an_address_comes_with_the_zones_soa(self) -> None:
+        answer = self.ask(DNSRecord.question("lb.example.com"))
+        assert (answer.header.rcode, answer.rr) == (RCODE.NOERROR, [])
+        assert [QTYPE[rr.rtype] for rr in answer.auth] == ["SOA"]
 
     def test_what_does_not_fit_is_truncated_unless_there_is_room(self) -> None:
         many = Zone("big.test", {"big.test": [a(*(f"203.0.113.{n}" for n in range(60)))]})

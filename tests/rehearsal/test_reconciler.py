@@ -24,66 +24,13 @@ from rehearsal.reconciler import Reconciler, Settings
 from tests.rehearsal.fake_hosts import FakeHosts
 from tests.rehearsal.moto_server import forget, free_port, moto_server
 from tests.rehearsal.netns import ask, server, until
+from tests.rehearsal.small_region import EIP, NAT, PRIVATE, PUBLIC, REGION, Cloud
 
-REGION = "eu-central-1"
 LAYOUT = Layout(
     prefix="tnr-",
     services=IPv4Interface("192.0.2.1/24"),
     router=IPv4Interface("192.0.2.2/24"),
 )
-PUBLIC, PRIVATE = IPv4Network("10.9.0.0/24"), IPv4Network("10.9.1.0/24")
-EIP, NAT = "203.0.113.5", "203.0.113.9"
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """A VPC with a public and a private subnet, their gateways and routes, and a key pair."""
-
-    ec2: Any
-    vpc: str
-    public: str
-    private: str
-    image: str
-
-    @classmethod
-    def build(cls, ec2: Any) -> Cloud:
-        vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
-        subnets = [
-            ec2.create_subnet(VpcId=vpc, CidrBlock=str(cidr))["Subnet"]["SubnetId"]
-            for cidr in (PUBLIC, PRIVATE)
-        ]
-        igw = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-        ec2.attach_internet_gateway(VpcId=vpc, InternetGatewayId=igw)
-        address = ec2.allocate_address(Domain="vpc", Address=NAT)["AllocationId"]
-        nat = ec2.create_nat_gateway(SubnetId=subnets[0], AllocationId=address)["NatGateway"]
-        ways = ({"GatewayId": igw}, {"NatGatewayId": nat["NatGatewayId"]})
-        for subnet, way in zip(subnets, ways, strict=True):
-            table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
-            ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
-            ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", **way)
-        key = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHaRVwlfL85Jq6Mb7VJ/2B901zOKQHpglwG0L3sOTZLH"
-        ec2.import_key_pair(KeyName="operator", PublicKeyMaterial=key)
-        image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-        return cls(ec2, vpc, subnets[0], subnets[1], image)
-
-    def launch(self, name: str, subnet: str, address: str, **more: Any) -> str:
-        made = self.ec2.run_instances(
-            ImageId=self.image,
-            MinCount=1,
-            MaxCount=1,
-            SubnetId=subnet,
-            PrivateIpAddress=address,
-            KeyName="operator",
-            TagSpecifications=[
-                {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": name}]}
-            ],
-            **more,
-        )
-        return str(made["Instances"][0]["InstanceId"])
-
-    def state(self, instance: str) -> str:
-        found = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]
-        return str(found["Instances"][0]["State"]["Name"])
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +74,24 @@ class TestReadRegion:
         assert known[bastion].public_ip == IPv4Address(EIP)
         assert (known[db].name, known[db].subnet, known[db].wanted) == ("db", PRIVATE, True)
         assert known[gone].gone
+
+    def test_a_nat_gateway_for_each_zone(self, cloud: Cloud) -> None:
+        ec2 = cloud.ec2
+        other = ec2.create_subnet(VpcId=cloud.vpc, CidrBlock="10.9.2.0/24")["Subnet"]["SubnetId"]
+        address = ec2.allocate_address(Domain="vpc", Address="203.0.113.10")["AllocationId"]
+        made = ec2.create_nat_gateway(SubnetId=cloud.public, AllocationId=address)
+        second = made["NatGateway"]["NatGatewayId"]
+        table = ec2.create_route_table(VpcId=cloud.vpc)["RouteTable"]["RouteTableId"]
+        ec2.associate_route_table(RouteTableId=table, SubnetId=other)
+        ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=second)
+        region = read_region(ec2)
+        assert region.plan is not None and region.problems == ()
+        public = {gateway.id: str(gateway.public) for gateway in region.plan.nat_gateways}
+        assert {
+            str(subnet.cidr): public[subnet.nat_gateway]
+            for subnet in region.plan.subnets
+            if subnet.nat_gateway
+        } == {"10.9.1.0/24": NAT, "10.9.2.0/24": "203.0.113.10"}
 
     def test_a_switched_off_source_check(self, cloud: Cloud) -> None:
         router = cloud.launch("router", cloud.public, "10.9.0.5")
@@ -292,6 +257,29 @@ class TestReconciler:
             until(lambda: rehearsal.booted(db))
             assert rehearsal.hosts[db].boots == 2
             assert rehearsal.status()[db]["error"] is None
+
+    def test_a_change_of_the_type_is_a_restart(self, cloud: Cloud, rehearsal: Rehearsal) -> None:
+        hosts = rehearsal.hosts
+        with rehearsal.reconciling(cloud.ec2):
+            bastion = cloud.launch("bastion", cloud.public, "10.9.0.5")
+            eip = cloud.ec2.allocate_address(Domain="vpc", Address=EIP)["AllocationId"]
+            cloud.ec2.associate_address(AllocationId=eip, InstanceId=bastion)
+            db = cloud.launch("db", cloud.private, "10.9.1.5")
+            until(lambda: rehearsal.booted(bastion, db))
+            (hosts[bastion].directory / "disk").touch()
+
+            cloud.change_type(bastion, "m5.large")
+            until(lambda: hosts[bastion].boots == 2 and rehearsal.booted(bastion))
+            assert rehearsal.status()[bastion]["booted_as"] == "m5.large"
+            assert (hosts[bastion].directory / "disk").exists()
+            assert ask(LAYOUT.internet, EIP) == "192.0.2.1"
+            assert ask(LAYOUT.host(bastion), "10.9.1.5") == "10.9.0.5"
+        cloud.change_type(bastion, "m5.xlarge")  # while nobody looks
+        with rehearsal.reconciling(cloud.ec2):
+            until(lambda: hosts[bastion].boots == 3 and rehearsal.booted(bastion))
+            assert rehearsal.status()[bastion]["error"] is None
+            assert cloud.state(bastion) == "running"
+        assert hosts[db].boots == 1
 
     def test_a_new_reconciler_adopts_what_is_there(
         self, cloud: Cloud, rehearsal: Rehearsal

@@ -13,16 +13,19 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rehearsal import cloud
 from rehearsal.engine import STACK, Engine
 from rehearsal.hosts.host import list_hosts
-from rehearsal.namespace import operator_command
+from rehearsal.namespace import OPERATOR, inside, operator_command
 from rehearsal.paths import Paths
 from settings import Settings, load
 
@@ -31,11 +34,10 @@ pytestmark = [pytest.mark.rehearsal, pytest.mark.slow]
 PATHS = Paths()
 STACK_FILE = PATHS.checkout / f"Pulumi.{STACK}.yaml"
 TOKEN = re.compile(rb"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")  # kubeadm's bootstrap tokens
-FIFTEENTH = """
-    nodes:
-      - {name: k8s-worker-batch, role: worker, instance_type: t3.medium, zone: ap-northeast-2c, \
-labels: {workload: batch}, taints: ["workload=batch:NoSchedule"]}
-"""
+FIFTEENTH = (
+    "{name: k8s-worker-batch, role: worker, instance_type: t3.medium, zone: ap-northeast-2c, "
+    'labels: {workload: batch}, taints: ["workload=batch:NoSchedule"]}'
+)
 
 
 @dataclass
@@ -148,15 +150,29 @@ def rehearsal() -> Iterator[CommandLines]:
         rehearse("down", check=None)
 
 
-@pytest.fixture
-def fifteenth() -> Iterator[None]:
-    """One more line of node data while the test runs."""
+@contextmanager
+def node_data(line: str) -> Iterator[None]:
+    """One more line of node data for a while."""
     before = STACK_FILE.read_text()
-    STACK_FILE.write_text(before + FIFTEENTH.lstrip("\n"))
+    STACK_FILE.write_text(f"{before}    nodes:\n      - {line}\n")
     try:
         yield
     finally:
         STACK_FILE.write_text(before)
+
+
+@pytest.fixture
+def fifteenth() -> Iterator[None]:
+    with node_data(FIFTEENTH):
+        yield
+
+
+def until(what: str, condition: Callable[[], object], patience_s: float = 300) -> None:
+    """Waits until it holds; fails the test after `patience_s`."""
+    end = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain: {what}"
+        time.sleep(0.5)
 
 
 def test_every_node_is_ready_with_its_labels_and_taints(settings: Settings) -> None:
@@ -323,6 +339,66 @@ def test_a_removed_line_is_a_removed_node_although_its_host_is_dead() -> None:
     assert all("k8s-worker-batch" in urn for _, urn in done)
     assert "k8s-worker-batch" not in nodes()
     assert len(nodes()) == 14
+
+
+def booted(name: str) -> dict[str, Any]:
+    """What the reconciler knows of the host of a node."""
+    entries = json.loads((PATHS.run / "reconciler.json").read_text())["instances"]
+    return next(entry for entry in entries if entry["name"] == name)
+
+
+def test_another_instance_type_restarts_that_machine_alone() -> None:
+    for kind in ("t3.large", "t3.small"):  # there and back
+        line = f"{{name: k8s-redis, instance_type: {kind}}}"
+        with node_data(line):
+            rehearse("up")
+        (done,) = (step for step in steps() if "pulumi:pulumi:Stack" not in step[1])
+        assert done[0] == "update" and done[1].endswith("aws:ec2/instance:Instance::k8s-redis")
+        until("its host runs as the new type", lambda: booted("k8s-redis")["booted_as"] == kind)  # noqa: B023
+        until("the node is Ready again", lambda: ready(nodes()["k8s-redis"]))
+    assert len(nodes()) == 14
+
+
+def test_a_rule_that_is_taken_away_closes_its_port_at_once() -> None:
+    url = operator("pulumi", "stack", "output", "argocd_url").strip()
+    answers = ("curl", "-ks", "--max-time", "2", "-o", "/dev/null", "-w", "%{http_code}")
+
+    def open_() -> bool:
+        return (
+            subprocess.run(
+                operator_command([*answers, f"{url}/healthz"]), capture_output=True, text=True
+            ).stdout
+            == "200"
+        )
+
+    assert open_()
+    with inside(OPERATOR):
+        ec2 = cloud.client("ec2")
+        rules = ec2.describe_security_group_rules()["SecurityGroupRules"]
+        (rule,) = (
+            each
+            for each in rules
+            if each.get("FromPort") == 30443 and each.get("CidrIpv4", "").startswith("198.51.100.")
+        )
+        group = rule["GroupId"]
+        ec2.revoke_security_group_ingress(
+            GroupId=group, SecurityGroupRuleIds=[rule["SecurityGroupRuleId"]]
+        )
+    until("the port is closed", lambda: not open_(), 60)
+    assert operator("kubectl", "get", "--raw", "/readyz") == "ok"  # its neighbours are not
+    with inside(OPERATOR):
+        ec2.authorize_security_group_ingress(
+            GroupId=group,
+            IpPermissions=[
+                {
+                    "IpProtocol": "tcp",
+                    "FromPort": 30443,
+                    "ToPort": 30443,
+                    "IpRanges": [{"CidrIp": rule["CidrIpv4"], "Description": rule["Description"]}],
+                }
+            ],
+        )
+    until("the port is open again", open_, 60)
 
 
 def test_a_push_is_synced_by_the_webhook() -> None:
