@@ -48,16 +48,21 @@ class Preview:
 
 @dataclass(frozen=True)
 class Project:
-    """A program in a folder of its own, with its state in a folder beside it."""
+    """A program in a folder of its own, with its state in it."""
 
     folder: Path
     environment: Mapping[str, str]
+
+    def start(self) -> None:
+        """Makes the stack."""
+        (self.folder / "state").mkdir()
+        self.pulumi("stack", "init", _STACK)
 
     def pulumi(self, *arguments: str) -> None:
         done = subprocess.run(
             ["pulumi", "--non-interactive", *arguments],
             cwd=self.folder,
-            env=dict(self.environment),
+            env={**self.environment, "PULUMI_BACKEND_URL": f"file://{self.folder}/state"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -137,7 +142,6 @@ def _environment(folder: Path, endpoint: str) -> dict[str, str]:
         "PYTHONPATH": str(CHECKOUT),
         "GROUNDWORK_PYTHON": sys.executable,
         "PULUMI_HOME": str(folder / "home"),
-        "PULUMI_BACKEND_URL": f"file://{folder}",
         "PULUMI_STACK": _STACK,
         "PULUMI_CONFIG_PASSPHRASE": "benchmark",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -150,7 +154,7 @@ def _project(folder: Path, environment: Mapping[str, str], name: str) -> Project
     folder.mkdir()
     (folder / "Pulumi.yaml").write_text(f"name: {name}\nruntime: python\n")
     project = Project(folder, environment)
-    project.pulumi("stack", "init", _STACK)
+    project.start()
     return project
 
 
@@ -173,7 +177,7 @@ def _groundwork(folder: Path, environment: Mapping[str, str], endpoint: str, nod
     settings["nodes"] = [{"name": f"k8s-extra-{n}", **_NODE} for n in range(nodes - 14)]
     project = Project(folder, environment)
     file = folder / f"Pulumi.{_STACK}.yaml"
-    project.pulumi("stack", "init", _STACK)
+    project.start()
     own = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump({**document, **own}, sort_keys=False))
     return project

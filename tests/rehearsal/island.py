@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,8 @@ class Island:
     def interrupt(self, process: subprocess.Popen[str]) -> None:
         """Ctrl-C: for what `process`, an `nsenter`, has started, but not for itself."""
         for pid in _descendants(process.pid):
-            os.kill(pid, signal.SIGINT)
+            with suppress(ProcessLookupError):  # a parent may have ended it on its own interrupt
+                os.kill(pid, signal.SIGINT)
 
 
 def _descendants(pid: int) -> list[int]:

@@ -342,7 +342,7 @@ def test_a_second_command_at_the_same_time_and_ctrl_c(place: Place, tmp_path: Pa
             set(),
         )
     place.island.interrupt(first)
-    stdout, stderr = first.communicate(timeout=60)
+    stdout, stderr = first.communicate(timeout=300)
     assert first.returncode == 130
     assert stdout == ""
     assert stderr == ("\nstopped. `make up` goes on from here; `make down` removes everything.\n")
