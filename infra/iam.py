@@ -3,13 +3,13 @@ others. What pods may do is in `pod_identity`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
+from infra.policies import Statement, document
 from settings.models import Role
 
 CONTROL_PLANE, NODE = "control-plane", "node"
@@ -17,18 +17,7 @@ _DESCRIPTIONS = {
     CONTROL_PLANE: "The Kubernetes control plane",
     NODE: "Kubernetes nodes beside the control plane",
 }
-_TRUST = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "ec2.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-)
+_TRUST = document(Statement(("sts:AssumeRole",), principals={"Service": "ec2.amazonaws.com"}))
 
 
 @dataclass(frozen=True)
@@ -60,9 +49,9 @@ class NodeProfiles(pulumi.ComponentResource):
             assume_role_policy=_TRUST,
             opts=child,
         )
-        for permission, document in args.permissions[kind].items():
+        for permission, allowed in args.permissions[kind].items():
             aws.iam.RolePolicy(
-                f"{kind}-{permission}", name=permission, role=role.name, policy=document, opts=child
+                f"{kind}-{permission}", name=permission, role=role.name, policy=allowed, opts=child
             )
         return aws.iam.InstanceProfile(
             kind, name=f"{args.name}-{kind}", role=role.name, opts=child

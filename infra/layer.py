@@ -11,7 +11,7 @@ import pulumi_aws as aws
 
 from infra import iam, policies
 from infra.edges import Edges, EdgesArgs, EdgesOutputs
-from infra.load_balancers import ApiLoadBalancer, ApiLoadBalancerArgs
+from infra.load_balancers import ApiLoadBalancer, ApiLoadBalancerArgs, LoadBalancerOutputs
 from infra.network import Network, NetworkArgs, NetworkOutputs
 from infra.nodes import NodeArgs, NodeInstance, NodeOutputs
 from infra.pod_identity import (
@@ -24,7 +24,7 @@ from infra.pod_identity import (
 )
 from infra.policies import Place
 from infra.ports import API_LOAD_BALANCER, LOAD_BALANCER, MatrixArgs, matrix
-from infra.private_zone import Alias, PrivateZone, PrivateZoneArgs
+from infra.private_zone import PrivateZone, PrivateZoneArgs
 from infra.provider import aws_provider
 from infra.security import Security, SecurityArgs
 from infra.storage import Storage, StorageArgs, StorageOutputs
@@ -179,9 +179,11 @@ class Infra(pulumi.ComponentResource):
         before several."""
         settings = self._args.settings
         masters = {node.name: nodes[node.name] for node in settings.control_planes}
-        api: list[pulumi.Input[str]] | Alias = [each.private_ip for each in masters.values()]
+        api: list[pulumi.Input[str]] | LoadBalancerOutputs = [
+            each.private_ip for each in masters.values()
+        ]
         if len(masters) > 1:
-            balancer = ApiLoadBalancer(
+            api = ApiLoadBalancer(
                 "kube-api",
                 ApiLoadBalancerArgs(
                     name=settings.name,
@@ -192,7 +194,6 @@ class Infra(pulumi.ComponentResource):
                 ),
                 self._child,
             ).outputs
-            api = Alias(balancer.dns_name, balancer.zone_id)
         return PrivateZone(
             "private-zone",
             PrivateZoneArgs(

@@ -9,6 +9,7 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
+from infra.order import after
 from settings.plan import NetworkPlan
 
 ANYWHERE = "0.0.0.0/0"
@@ -145,7 +146,7 @@ class Network(pulumi.ComponentResource):
         nat = aws.ec2.NatGateway(
             f"nat-gateway{suffix}",
             allocation_id=address.id,
-            subnet_id=pulumi.Output.all(subnet.id, subnet.routed).apply(lambda ids: str(ids[0])),
+            subnet_id=after(subnet.id, subnet.routed),
             tags=self._tags(f"nat{suffix}"),
             opts=self._child,
         )

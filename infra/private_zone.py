@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-
-@dataclass(frozen=True)
-class Alias:
-    """A load balancer, as Route 53 points at one."""
-
-    dns_name: pulumi.Input[str]
-    zone_id: pulumi.Input[str]
+from infra.load_balancers import LoadBalancerOutputs
 
 
 @dataclass(frozen=True)
@@ -26,7 +21,7 @@ class PrivateZoneArgs:
     zone: str
     vpc_id: pulumi.Input[str]
     api_endpoint: str
-    api: Sequence[pulumi.Input[str]] | Alias
+    api: Sequence[pulumi.Input[str]] | LoadBalancerOutputs
 
 
 class PrivateZone(pulumi.ComponentResource):
@@ -46,27 +41,23 @@ class PrivateZone(pulumi.ComponentResource):
             vpcs=[aws.route53.ZoneVpcArgs(vpc_id=args.vpc_id)],
             opts=child,
         )
-        if isinstance(args.api, Alias):
-            alias = aws.route53.RecordAliasArgs(
-                name=args.api.dns_name, zone_id=args.api.zone_id, evaluate_target_health=True
-            )
-            record = aws.route53.Record(
-                "api",
-                zone_id=zone.zone_id,
-                name=args.api_endpoint,
-                type="A",
-                aliases=[alias],
-                opts=child,
-            )
-        else:
-            record = aws.route53.Record(
-                "api",
-                zone_id=zone.zone_id,
-                name=args.api_endpoint,
-                type="A",
-                ttl=60,
-                records=list(args.api),
-                opts=child,
-            )
+        record = aws.route53.Record(
+            "api",
+            zone_id=zone.zone_id,
+            name=args.api_endpoint,
+            type="A",
+            opts=child,
+            **_target(args.api),
+        )
         self.api_endpoint = record.fqdn
         self.register_outputs({"api_endpoint": record.fqdn})
+
+
+def _target(api: Sequence[pulumi.Input[str]] | LoadBalancerOutputs) -> dict[str, Any]:
+    """The inputs in which a record of addresses and an alias differ."""
+    if not isinstance(api, LoadBalancerOutputs):
+        return {"ttl": 60, "records": list(api)}
+    alias = aws.route53.RecordAliasArgs(
+        name=api.dns_name, zone_id=api.zone_id, evaluate_target_health=True
+    )
+    return {"aliases": [alias]}
