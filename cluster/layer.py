@@ -26,15 +26,25 @@ class ClusterArgs:
 
 
 @dataclass(frozen=True)
-class ClusterOutputs:
-    """kubeconfig: secret, for use from outside the VPC; members: what must have joined before
-    workloads are sent; jwks: the public keys of service account tokens, as JSON (RFC 7517), if an
-    issuer was given."""
+class ControlPlane:
+    """What the layers above need of a cluster, made in this stack or told by another.
+
+    kubeconfig: secret, for use from outside the VPC; resource: what the cluster dies with, and
+    members: what must have joined before workloads are sent, if this stack makes them.
+    """
 
     kubeconfig: pulumi.Output[str]
+    resource: pulumi.Resource | None = None
+    members: Sequence[pulumi.Resource] = ()
+
+
+@dataclass(frozen=True)
+class ClusterOutputs:
+    """api_server: URL; jwks: the public keys of service account tokens, as JSON (RFC 7517), if an
+    issuer was given."""
+
+    control_plane: ControlPlane
     api_server: pulumi.Output[str]
-    control_plane: remote.Command
-    members: Sequence[remote.Command]
     jwks: pulumi.Output[str] | None
 
 
@@ -76,14 +86,16 @@ class Cluster(pulumi.ComponentResource):
             if node not in control_planes
         ]
         self.outputs = ClusterOutputs(
-            kubeconfig=pulumi.Output.secret(
-                pulumi.Output.all(init.stdout, public, args.api_endpoint).apply(
-                    lambda v: render.kubeconfig(str(v[0]), str(v[1]), str(v[2]), settings.name)
-                )
+            control_plane=ControlPlane(
+                kubeconfig=pulumi.Output.secret(
+                    pulumi.Output.all(init.stdout, public, args.api_endpoint).apply(
+                        lambda v: render.kubeconfig(str(v[0]), str(v[1]), str(v[2]), settings.name)
+                    )
+                ),
+                resource=init,
+                members=members,
             ),
             api_server=pulumi.Output.format("https://{0}:6443", public),
-            control_plane=init,
-            members=members,
             jwks=None if args.issuer is None else self._jwks(init),
         )
         self.register_outputs({"api_server": self.outputs.api_server})

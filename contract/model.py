@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-VERSION = "1.1.0"  # semantic: a name gone or a type narrowed is a new major version
+VERSION = "1.2.0"  # semantic: a name gone or a type narrowed is a new major version
 
 
 class NodeOutput(BaseModel):
@@ -18,16 +18,22 @@ class NodeOutput(BaseModel):
     zone: str = Field(description="availability zone")
     instance_id: str = Field(description="EC2 instance id")
     private_ip: str = Field(description="address inside the VPC")
+    public_ip: str | None = Field(default=None, description="Elastic IP, if it has one")
 
 
-class Contract(BaseModel):
-    """Stack outputs of an environment that owns all layers."""
+class Common(BaseModel):
+    """What every stack tells, whichever layers it has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     contract_version: str = Field(description="version of this contract, semantic")
     cluster_name: str = Field(description="name of the cluster, and prefix of its AWS names")
     region: str = Field(description="AWS region")
+
+
+class InfraContract(Common):
+    """Outputs of the stack that has the infra layer."""
+
     vpc_id: str = Field(description="VPC id")
     public_subnet_ids: dict[str, str] = Field(description="public subnet id by zone")
     private_subnet_ids: dict[str, str] = Field(description="private subnet id by zone")
@@ -35,9 +41,6 @@ class Contract(BaseModel):
         description="security group id by what it is for: node, control-plane"
     )
     api_endpoint: str = Field(description="DNS name of the Kubernetes API inside the VPC")
-    api_server: str = Field(description="URL of the Kubernetes API for operators")
-    kubeconfig: str = Field(description="cluster administrator's kubeconfig; secret")
-    argocd_url: str = Field(description="URL of Argo CD for operators")
     bastion_address: str = Field(description="public address of the SSH bastion")
     backups_bucket: str = Field(description="S3 bucket of backups")
     assets_bucket: str | None = Field(
@@ -57,4 +60,29 @@ class Contract(BaseModel):
         default=None,
         description="IAM role ARN by namespace/service account, if pods have roles of their own",
     )
+    issuer_url: str | None = Field(
+        default=None,
+        description="URL of the issuer of service account tokens, if pods have roles of their own",
+    )
+    issuer_bucket: str | None = Field(
+        default=None,
+        description="S3 bucket of the issuer's public keys, if pods have roles of their own",
+    )
     nodes: list[NodeOutput] = Field(description="every node, in the order of the node data")
+
+
+class ClusterContract(Common):
+    """Outputs of the stack that has the cluster layer."""
+
+    api_server: str = Field(description="URL of the Kubernetes API for operators")
+    kubeconfig: str = Field(description="cluster administrator's kubeconfig; secret")
+
+
+class GitOpsContract(Common):
+    """Outputs of the stack that has the gitops layer."""
+
+    argocd_url: str = Field(description="URL of Argo CD for operators")
+
+
+class Contract(GitOpsContract, ClusterContract, InfraContract):
+    """Outputs of an environment: of its one stack, or of all its stacks taken together."""

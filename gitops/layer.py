@@ -16,14 +16,15 @@ from settings import Settings
 @dataclass(frozen=True)
 class GitOpsArgs:
     """kubeconfig: secret; address: where operators reach node ports; members: the nodes that
-    must have joined before pods are sent; control_plane: what the cluster dies with."""
+    must have joined before pods are sent; control_plane: what the cluster dies with; none of
+    either if another stack makes them."""
 
     settings: Settings
     environment: str
     kubeconfig: pulumi.Output[str]
     address: pulumi.Output[str]
     members: Sequence[pulumi.Resource]
-    control_plane: pulumi.Resource
+    control_plane: pulumi.Resource | None
 
 
 @dataclass(frozen=True)

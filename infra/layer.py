@@ -15,8 +15,6 @@ from infra.load_balancers import ApiLoadBalancer, ApiLoadBalancerArgs, LoadBalan
 from infra.network import Network, NetworkArgs, NetworkOutputs
 from infra.nodes import NodeArgs, NodeInstance, NodeOutputs
 from infra.pod_identity import (
-    IssuerKeys,
-    IssuerKeysArgs,
     PodIdentity,
     PodIdentityArgs,
     PodIdentityOutputs,
@@ -25,7 +23,6 @@ from infra.pod_identity import (
 from infra.policies import Place
 from infra.ports import API_LOAD_BALANCER, LOAD_BALANCER, MatrixArgs, matrix
 from infra.private_zone import PrivateZone, PrivateZoneArgs
-from infra.provider import aws_provider
 from infra.security import Security, SecurityArgs
 from infra.storage import Storage, StorageArgs, StorageOutputs
 from settings import Role, Settings
@@ -41,43 +38,44 @@ class InfraArgs:
     """project: the folder that relative file names in the settings start from."""
 
     settings: Settings
-    environment: str
     project: Path
 
 
 @dataclass(frozen=True)
-class InfraOutputs:
-    """What the cluster layer and other teams need of AWS.
+class Foundation:
+    """What the layers above need of AWS, made in this stack or told by another.
 
-    api_endpoint: DNS name of the control plane inside the VPC, known once the record stands.
-    assets_bucket, edges: None without a public side; identity: None without roles for pods.
+    api_endpoint: DNS name of the control plane inside the VPC, known once the record stands;
+    identity: None without roles for pods.
     """
 
     vpc_id: pulumi.Output[str]
-    public_subnet_ids: Mapping[str, pulumi.Output[str]]
-    private_subnet_ids: Mapping[str, pulumi.Output[str]]
-    security_group_ids: Mapping[str, pulumi.Output[str]]
     nodes: Mapping[str, NodeOutputs]
     api_endpoint: pulumi.Output[str]
     bastion_address: pulumi.Output[str]
-    backups_bucket: pulumi.Output[str]
-    assets_bucket: pulumi.Output[str] | None
-    edges: EdgesOutputs | None
     identity: PodIdentityOutputs | None
 
 
-class Infra(pulumi.ComponentResource):
-    """Everything in AWS of one environment."""
+@dataclass(frozen=True)
+class InfraOutputs(Foundation):
+    """What other teams need besides. assets_bucket, edges: None without a public side."""
 
-    def __init__(
-        self, name: str, args: InfraArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    public_subnet_ids: Mapping[str, pulumi.Output[str]]
+    private_subnet_ids: Mapping[str, pulumi.Output[str]]
+    security_group_ids: Mapping[str, pulumi.Output[str]]
+    backups_bucket: pulumi.Output[str]
+    assets_bucket: pulumi.Output[str] | None
+    edges: EdgesOutputs | None
+
+
+class Infra(pulumi.ComponentResource):
+    """Everything in AWS of one environment, made by the AWS provider in `opts`."""
+
+    def __init__(self, name: str, args: InfraArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("groundwork:infra:Infra", name, None, opts)
         self._args, settings = args, args.settings
-        tags = {"Project": settings.name, "Environment": args.environment, "ManagedBy": "pulumi"}
-        self._provider = aws_provider(settings.aws, tags, pulumi.ResourceOptions(parent=self))
-        self._child = pulumi.ResourceOptions(parent=self, providers=[self._provider])
-        self._ask = pulumi.InvokeOutputOptions(parent=self, provider=self._provider)
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._ask = pulumi.InvokeOutputOptions(parent=self)
         place = aws.get_caller_identity_output(opts=self._ask).account_id.apply(
             lambda account: Place(settings.aws.region, account)
         )
@@ -100,13 +98,6 @@ class Infra(pulumi.ComponentResource):
             identity=self._identity(place, network, storage),
         )
         self.register_outputs({"vpc_id": network.vpc_id})
-
-    def publish_keys(self, jwks: pulumi.Output[str]) -> None:
-        """Lets AWS check the tokens of pods: by the cluster's public keys, which are known only
-        when it stands."""
-        identity = self.outputs.identity
-        assert identity is not None  # there is an issuer, or no keys to publish
-        IssuerKeys("issuer-keys", IssuerKeysArgs(identity.bucket_id, jwks), self._child)
 
     def _network(self) -> NetworkOutputs:
         settings = self._args.settings
@@ -143,7 +134,7 @@ class Infra(pulumi.ComponentResource):
                 log_destination_type="s3",
                 log_destination=storage.flow_logs,
                 tags={"Name": f"{settings.name}-vpc"},
-                opts=pulumi.ResourceOptions(parent=self, provider=self._provider),
+                opts=self._child,
             )
         return storage
 
@@ -285,7 +276,7 @@ class Infra(pulumi.ComponentResource):
             "operator",
             key_name=f"{settings.name}-operator",
             public_key=" ".join(public_key[:2]),
-            opts=pulumi.ResourceOptions(parent=self, provider=self._provider),
+            opts=self._child,
         )
         return {
             node.name: NodeInstance(

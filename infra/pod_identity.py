@@ -36,6 +36,11 @@ class Controller:
     service_account: str
     document: Callable[[Place, str, str], str]
 
+    @property
+    def account(self) -> str:
+        """`<namespace>/<service account>`."""
+        return f"{self.namespace}/{self.service_account}"
+
 
 CONTROLLERS = (
     Controller(
@@ -137,9 +142,7 @@ class PodIdentity(pulumi.ComponentResource):
             issuer_url=url,
             bucket_id=bucket.id,
             role_arns={
-                f"{each.namespace}/{each.service_account}": _role(
-                    args.name, each, provider, url, permissions[each.name], child
-                )
+                each.account: _role(args.name, each, provider, url, permissions[each.name], child)
                 for each in CONTROLLERS
             },
         )

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from settings.check import check
+from settings.environments import LAYERS_KEY, UNDER, environment, said_too_early
 from settings.errors import Problem, SettingsError
 from settings.merge import Key, Layer, dotted, merge, read
 from settings.models import Node, Settings
@@ -15,17 +16,17 @@ from settings.reasons import problems as reasons
 from settings.sources import Sources, read_sources, unfit
 
 DEFAULTS = Path(__file__).parent / "defaults.yaml"
-_UNDER = "config/groundwork:settings"
 
 
-def load(project: Path, environment: str) -> Settings:
-    """The settings of `environment`: defaults.yaml <- sources.yaml <- Pulumi.<environment>.yaml.
+def load(project: Path, stack: str) -> Settings:
+    """The settings of `stack`: defaults.yaml <- sources.yaml <- Pulumi.<environment>.yaml
+    <- Pulumi.<environment>-<layer>.yaml, if the environment is in several stacks.
 
     project: the folder with Pulumi.yaml; relative file names in the settings are relative to it.
     Raises SettingsError with every refusal: file and line, key, reason. Changes nothing.
     """
     sources = read_sources()
-    layer = merged(project, environment, sources)
+    layer = merged(project, stack, sources)
     sections, problems = _sections(layer)
     problems += _said_twice(sources, read(DEFAULTS))
     refused = [*check(sections, project)]
@@ -37,18 +38,21 @@ def load(project: Path, environment: str) -> Settings:
     return Settings.model_validate(sections)
 
 
-def merged(project: Path, environment: str, sources: Sources) -> Layer:
-    """The files of `environment`, merged and not yet checked, with the origin of each key.
+def merged(project: Path, stack: str, sources: Sources) -> Layer:
+    """The files of `stack`, merged and not yet checked, with the origin of each key.
 
-    Raises SettingsError for a file that is missing or cannot be read as settings.
+    Raises SettingsError for a file that is missing or cannot be read as settings, and for stacks
+    that do not make up an environment.
     """
-    stack_file = project / f"Pulumi.{environment}.yaml"
-    if not stack_file.is_file():
-        known = sorted(p.name.split(".")[1] for p in project.glob("Pulumi.*.yaml"))
-        reason = f"no such file; environments here: {', '.join(known) or 'none'}"
-        raise SettingsError([Problem(stack_file.name, "-", reason)])
-    below = merge(read(DEFAULTS), sources.layer)
-    return merge(below, read(stack_file, under=_UNDER))
+    own = environment(project, stack)
+    layer = merge(read(DEFAULTS), sources.layer)
+    for file in own.files(own.stack(stack)):
+        above = read(project / file, under=UNDER)
+        if file == f"Pulumi.{own.name}.yaml" and (refused := said_too_early(above, own)):
+            raise SettingsError(refused)
+        above.data.pop(LAYERS_KEY, None)  # of the stack, and no setting
+        layer = merge(layer, above)
+    return layer
 
 
 def _said_twice(sources: Sources, defaults: Layer) -> list[Problem]:

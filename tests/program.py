@@ -11,7 +11,7 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ _SECRET = "$secret"
 _LIMIT_S = 180
 
 COMMAND = "command:remote:Command"
+REFERENCE = "pulumi:pulumi:StackReference"
+OTHERS = "others.json"
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,15 @@ def copy_project(folder: Path, environment: str, key: Path, **changes: Any) -> P
     return folder
 
 
-def run(project: Path, stack: str, preview: bool = False) -> Run:
-    """Runs the program in `project` as `stack`; nothing but the mocks is called."""
+def run(
+    project: Path, stack: str, preview: bool = False, others: Mapping[str, Any] | None = None
+) -> Run:
+    """Runs the program in `project` as `stack`; nothing but the mocks is called.
+
+    others: the outputs of other stacks by their names, as a Run has them.
+    """
     answer = project / "answer.json"
+    (project / OTHERS).write_text(json.dumps(others or {}, default=_as_marked))
     command = [sys.executable, "-m", "tests.program", str(project), stack, str(answer)]
     done = subprocess.run(
         [*command, *(["preview"] if preview else [])],
@@ -149,6 +157,11 @@ def in_the_clear(value: Any) -> Iterator[str]:
         yield str(value)
 
 
+def _as_marked(value: Any) -> Any:
+    assert isinstance(value, Secret), value
+    return {_SECRET: value.value}
+
+
 def _secrets(found: dict[str, Any]) -> Any:
     return Secret(found[_SECRET]) if set(found) == {_SECRET} else found
 
@@ -190,6 +203,7 @@ def _main(project: Path, stack: str, answer: Path, preview: bool) -> None:
     import asyncio
     import logging
 
+    import grpc
     from google.protobuf import json_format
     from pulumi.runtime import mocks, settings
     from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
@@ -198,6 +212,25 @@ def _main(project: Path, stack: str, answer: Path, preview: bool) -> None:
     resources: list[dict[str, Any]] = []
     calls: list[str] = []
     outputs: dict[str, Any] = {}
+
+    class Unknown(grpc.RpcError):  # type: ignore[misc]  # it has no types
+        """As the engine answers."""
+
+        def code(self) -> grpc.StatusCode:
+            return grpc.StatusCode.UNKNOWN
+
+        def details(self) -> str:
+            return str(self)
+
+    others = json.loads((project / OTHERS).read_text(), object_hook=_secrets)
+
+    def told(path: str) -> dict[str, Any]:
+        """What the engine tells of another stack of this project."""
+        name = path.removeprefix("organization/groundwork/")
+        if name not in others:
+            raise Unknown(f'unknown stack "{path}"')
+        secrets = [key for key, value in others[name].items() if isinstance(value, Secret)]
+        return {"name": path, "outputs": plain(others[name]), "secretOutputNames": secrets}
 
     def data(message: Any) -> Any:
         return marked(json_format.MessageToDict(message))
@@ -213,6 +246,8 @@ def _main(project: Path, stack: str, answer: Path, preview: bool) -> None:
 
     class Provider(mocks.Mocks):
         def new_resource(self, args: Any) -> tuple[str | None, dict[str, Any]]:
+            if args.typ == REFERENCE:
+                return args.resource_id, told(args.resource_id)
             if preview:  # a component has no id, and what a provider adds is not known yet
                 return "", dict(args.inputs)
             added = _outputs(args.typ, args.name, args.inputs)
@@ -220,6 +255,8 @@ def _main(project: Path, stack: str, answer: Path, preview: bool) -> None:
 
         def call(self, args: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
             calls.append(args.token)
+            if args.token == "pulumi:pulumi:readStackOutputs":
+                return told(args.args["name"]), []
             if args.token == "aws:index/getCallerIdentity:getCallerIdentity":
                 return {"accountId": made.ACCOUNT}, []
             return {**args.args, "id": "ami-0123456789abcdef0"}, []
@@ -259,7 +296,10 @@ def _main(project: Path, stack: str, answer: Path, preview: bool) -> None:
 
     async def whole() -> None:
         provider = Provider()
-        mocks.set_mocks(provider, "groundwork", stack, preview, monitor=Monitor(provider))
+        monitor = Monitor(provider)
+        mocks.set_mocks(
+            provider, "groundwork", stack, preview, monitor=monitor, organization="organization"
+        )
         # `run_in_stack` makes the stack, as in a real run
         settings.set_root_resource(None)  # type: ignore[arg-type]
         await run_in_stack(program)

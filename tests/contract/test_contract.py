@@ -14,7 +14,7 @@ import pytest
 
 import contract
 from contract import Contract, NodeOutput
-from contract.publish import SECRETS
+from contract.publish import SECRETS, publish
 from contract.schema import FILE, schema, text
 
 # What version 1 promised, in JSON Schema's words. Add lines; change one only with VERSION 2.
@@ -93,7 +93,7 @@ def test_a_secret_is_marked_though_its_maker_forgot(monkeypatch: pytest.MonkeyPa
     async def marked() -> set[str]:
         exported: dict[str, Any] = {}
         monkeypatch.setattr(pulumi, "export", exported.__setitem__)
-        contract.publish(dict.fromkeys(Contract.model_fields, "x"))
+        publish(dict.fromkeys(Contract.model_fields, "x"), Contract)
         assert set(exported) == set(Contract.model_fields)
         outputs = {k: v for k, v in exported.items() if isinstance(v, pulumi.Output)}
         return {name for name, output in outputs.items() if await output.is_secret()}
@@ -105,7 +105,7 @@ def test_outputs_that_do_not_fit_are_refused_before_any_is_exported() -> None:
     values: dict[str, Any] = dict.fromkeys(Contract.model_fields, "x")
     del values["region"]
     with pytest.raises(ValueError, match=r"missing \['region'\], unknown \['colour'\]"):
-        contract.publish({**values, "colour": "green"})
+        publish({**values, "colour": "green"}, Contract)
 
 
 def test_the_version_is_semantic() -> None:

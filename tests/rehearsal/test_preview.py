@@ -37,8 +37,7 @@ class Infra(pulumi.ComponentResource):
     def __init__(self):
         super().__init__("groundwork:infra:Infra", "infra")
         opts = pulumi.ResourceOptions(parent=self)
-        tags = {"Project": settings.name, "Environment": environment, "ManagedBy": "pulumi"}
-        provider = aws_provider(settings.aws, tags, opts)
+        provider = aws_provider(settings, environment)
         opts = pulumi.ResourceOptions(parent=self, provider=provider)
         ask = pulumi.InvokeOptions(provider=provider)
         filters = [{"name": "name", "values": [settings.ami.name]}]
@@ -100,7 +99,7 @@ def test_prod_for_people(preview: Preview) -> None:
     assert status == 0, errors
     lines = said.splitlines()
     assert lines[0] == "plan of prod: 4 create"
-    assert "  infra: create 3: 1 Infra, 1 aws, 1 Eip" in lines
+    assert "  infra: create 2: 1 Infra, 1 Eip" in lines
     assert any("ami.name" in line and "debian-12-amd64-" in line for line in lines)
     assert "overridden" not in said
     assert "cost a month: 3.65 USD" in lines
