@@ -20,8 +20,8 @@ status: ## nodes and Applications; exit 0 only when all are well (JSON=1 for mac
 preview: setup ## what `make up` would change and cost; STACK=prod: of an environment, from nothing (JSON=1)
 	@$(PYTHON) -m rehearsal preview $(if $(STACK),--stack '$(STACK)') $(if $(JSON),--json)
 
-shell: ## a shell where the operator sits: pulumi, kubectl, helm, ssh
-	@$(PYTHON) -m rehearsal shell
+shell: ## a shell where the operator sits: pulumi, kubectl, helm, ssh (STACK=: of several)
+	@$(PYTHON) -m rehearsal shell $(if $(STACK),--stack '$(STACK)')
 
 down: ## destroy everything and prove that nothing is left
 	@$(PYTHON) -m rehearsal down

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import fcntl
+import itertools
 import os
 import shutil
 import sys
@@ -22,9 +23,10 @@ from rehearsal.namespace import OPERATOR, exists, inside, operator_command
 from rehearsal.paths import Paths
 from rehearsal.preflight import check, other_owner, system_problems
 from rehearsal.progress import LAYERS, Progress
+from rehearsal.stacks import Stacks
 from rehearsal.toolchain import Toolchain
 from rehearsal.world import World
-from settings import SettingsError, load
+from settings import SettingsError, environment, load
 
 _LOCK = Path("/run/groundwork-rehearsal.lock")
 NOT_REHEARSED = (
@@ -46,10 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == "preview":
             text = "an environment to preview from an empty state; no rehearsal or root is needed"
             command.add_argument("--stack", help=text)
+        if name == "shell":
+            command.add_argument("--stack", help="what pulumi acts on, of several stacks")
     chosen = parser.parse_args(arguments)
     paths = Paths()
     try:
-        for problem in () if getattr(chosen, "stack", None) else system_problems():
+        from_nothing = chosen.command == "preview" and chosen.stack
+        for problem in () if from_nothing else system_problems():
             raise RehearsalError(problem)
         return _COMMANDS[chosen.command][0](paths, chosen)
     except (RehearsalError, SettingsError) as error:
@@ -77,9 +82,9 @@ def up(paths: Paths, _: argparse.Namespace) -> int:
     with _alone():
         clock = Clock()
         check(paths)
-        world, engine = World(paths, clock.say), Engine(paths)
+        world, stacks = World(paths, clock.say), Stacks.of(paths)
         world.make_ssh_key()
-        load(paths.checkout, STACK)  # refuses bad settings before anything is built or changed
+        _refuse_bad_settings(paths)
         clock.phase("tools and images")
         world.build()
         clock.phase("region")
@@ -91,19 +96,24 @@ def up(paths: Paths, _: argparse.Namespace) -> int:
             if fresh:
                 world.stop()
             raise
-        engine.prepare()
-        engine.clear_stale_lock(clock.say)
+        stacks.prepare(clock.say)
         clock.phase("program")
-        progress = engine.run("up", clock.say)
-        engine.save_kubeconfig()
-        world.tell(engine.output("argocd_url"))
+        progress = list(stacks.up(clock.say))
+        stacks.cluster.save_kubeconfig()
+        world.tell(stacks.gitops.output("argocd_url"))
         clock.phase("applications")
-        found = _settle(engine, world, clock)
+        found = _settle(stacks.cluster, world, clock)
     print(f"\n{found.as_table()}\n")
     clock.summary(progress)
     print("\nNot rehearsed:", *(f"  - {line}" for line in NOT_REHEARSED), sep="\n")
     print("\nLook around: make status · make shell · README.md. Remove: make down.")
     return 0
+
+
+def _refuse_bad_settings(paths: Paths) -> None:
+    """Before anything is built or changed."""
+    for stack in environment(paths.checkout, STACK).stacks:
+        load(paths.checkout, stack.name)
 
 
 def _settle(engine: Engine, world: World, clock: Clock, limit_s: float = 900) -> status.Status:
@@ -127,7 +137,7 @@ def _settle(engine: Engine, world: World, clock: Clock, limit_s: float = 900) ->
 
 def show(paths: Paths, chosen: argparse.Namespace) -> int:
     """Nodes and Applications; exit code 0 only when all are well."""
-    engine = Engine(paths)
+    engine = Stacks.of(paths).cluster
     if not exists(OPERATOR) or not engine.kubeconfig.exists():
         raise RehearsalError("no rehearsal is running here; run `make up`")
     found = status.read(paths.tools / "bin" / "kubectl", engine.kubeconfig)
@@ -144,7 +154,7 @@ def preview(paths: Paths, chosen: argparse.Namespace) -> int:
         found = previewing.data(plan, paths.checkout, chosen.stack)
     else:
         plan = _preview_against_the_cloud(paths, chosen)
-        found = previewing.data(plan, paths.checkout, STACK)
+        found = previewing.data(plan, paths.checkout, Stacks.of(paths).engines[0].stack)
         if not chosen.json:
             print(plan.output)
     print(previewing.as_json(found) if chosen.json else previewing.as_text(found))
@@ -156,21 +166,27 @@ def _preview_against_the_cloud(paths: Paths, chosen: argparse.Namespace) -> prev
     with _alone():
         report = _aside if chosen.json else Clock().say
         check(paths)
-        world, engine = World(paths, report), Engine(paths)
+        world, stacks = World(paths, report), Stacks.of(paths)
         fresh = not world.running()
         world.make_ssh_key()
-        load(paths.checkout, STACK)
+        _refuse_bad_settings(paths)
         world.build()
         world.start()
         try:
-            engine.prepare()
-            engine.clear_stale_lock(report)
-            return previewing.run(
-                operator_command(["pulumi"]),
-                engine.environment(),
-                paths.checkout,
-                "--diff" if sys.stdout.isatty() and not chosen.json else "--refresh=false",
-                log=paths.logs / "pulumi-preview.log",
+            stacks.prepare(report)
+            plans = [
+                previewing.run(
+                    operator_command(["pulumi"]),
+                    engine.environment(),
+                    paths.checkout,
+                    "--diff" if sys.stdout.isatty() and not chosen.json else "--refresh=false",
+                    log=engine.log_file("preview"),
+                )
+                for engine in stacks.engines
+            ]
+            return previewing.Plan(
+                [step for plan in plans for step in plan.steps],
+                "\n".join(plan.output for plan in plans),
             )
         finally:
             if fresh:
@@ -183,13 +199,12 @@ def down(paths: Paths, _: argparse.Namespace) -> int:
         clock = Clock()
         for problem in other_owner(paths):
             raise RehearsalError(problem)
-        world, engine = World(paths, clock.say), Engine(paths)
+        world, stacks = World(paths, clock.say), Stacks.of(paths)
         left: list[str] = []
-        if world.running() and engine.config_file.exists():
+        if world.running() and stacks.engines[0].config_file.exists():
             clock.phase("destroy")
-            engine.clear_stale_lock(clock.say)
-            engine.prepare()
-            engine.run("destroy", clock.say)
+            stacks.prepare(clock.say)
+            stacks.destroy(clock.say)
             with inside(OPERATOR):
                 left = cloud.left_over()
         clock.phase("region")
@@ -203,14 +218,19 @@ def down(paths: Paths, _: argparse.Namespace) -> int:
     return 0
 
 
-def shell(paths: Paths, _: argparse.Namespace) -> int:
+def shell(paths: Paths, chosen: argparse.Namespace) -> int:
     """A shell where the operator sits: pulumi, kubectl, aws endpoints, SSH key."""
-    engine = Engine(paths)
+    engines = {engine.stack: engine for engine in Stacks.of(paths).engines}
+    engine = engines.get(chosen.stack or next(iter(engines)))
+    if engine is None:
+        raise RehearsalError(f"no stack {chosen.stack} here; there is {', '.join(engines)}")
     if not exists(OPERATOR) or not engine.config_file.exists():
         raise RehearsalError("no rehearsal is running here; run `make up`")
     program = os.environ.get("SHELL", "/bin/bash")
     environment = {**engine.environment(), "PS1": "(rehearsal) \\w\\$ ", "SHELL": program}
     print("pulumi, kubectl, helm and ssh here act on the rehearsal; exit ends the shell, not it.")
+    if len(engines) > 1:
+        print(f"pulumi acts on {engine.stack}; for another: make shell STACK=…")
     os.chdir(paths.checkout)
     command = operator_command([program, *(["--norc"] if program.endswith("bash") else [])])
     os.execvpe(command[0], command, environment)
@@ -252,18 +272,21 @@ class Clock:
         if self._phase:
             self.phases.append((self._phase, time.monotonic() - self._phase_begin))
 
-    def summary(self, progress: Progress) -> None:
+    def summary(self, runs: Sequence[Progress]) -> None:
         """A line a phase, and within the program a line a layer."""
         self._end()
+        began = runs[0].begin
         for name, seconds in self.phases:
             print(f"{name:<18}{seconds:7.1f} s")
             if name == "program":
-                for layer in LAYERS:
-                    first, last = progress.layer_seconds.get(layer, (0.0, 0.0))
-                    print(f"  {layer:<16}{first:7.1f} - {last:.1f} s")
+                for layer, progress in itertools.product(LAYERS, runs):
+                    if layer in progress.layer_seconds:
+                        first, last = progress.layer_seconds[layer]
+                        later = progress.begin - began
+                        print(f"  {layer:<16}{first + later:7.1f} - {last + later:.1f} s")
         total = time.monotonic() - self._begin
-        changed = len(progress.changes)
-        print(f"{'all':<18}{total:7.1f} s   {changed} changes, {progress.unchanged} unchanged")
+        changed, unchanged = (sum(len(p.changes) for p in runs), sum(p.unchanged for p in runs))
+        print(f"{'all':<18}{total:7.1f} s   {changed} changes, {unchanged} unchanged")
 
 
 @contextmanager

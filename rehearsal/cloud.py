@@ -87,10 +87,11 @@ def prepare_state() -> None:
         kms.create_alias(AliasName=SECRETS_ALIAS, TargetKeyId=key)
 
 
-def locks() -> list[dict[str, Any]]:
-    """The state's locks: who holds them, as the engine wrote it (pid, hostname, timestamp)."""
+def locks(stack: str) -> list[dict[str, Any]]:
+    """A stack's locks: who holds them, as the engine wrote it (pid, hostname, timestamp)."""
     s3 = client("s3")
-    found = s3.list_objects_v2(Bucket=STATE_BUCKET, Prefix=".pulumi/locks/").get("Contents", [])
+    prefix = f".pulumi/locks/organization/groundwork/{stack}/"
+    found = s3.list_objects_v2(Bucket=STATE_BUCKET, Prefix=prefix).get("Contents", [])
     return [
         {
             "key": item["Key"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from rehearsal.paths import Paths
 from rehearsal.process import start_time
 from rehearsal.progress import Progress, follow
 
-STACK = "rehearsal"
+STACK = "rehearsal"  # the environment, and its stack's name while it is in one
 # Joins and package installs are bound by two cores, not by waiting: more at once only makes each
 # slower than its own time limit.
 PARALLEL = 10
@@ -29,9 +30,10 @@ PARALLEL = 10
 
 @dataclass(frozen=True)
 class Engine:
-    """Runs `pulumi` on the rehearsal's stack; its state and key are in the rehearsal's cloud."""
+    """Runs `pulumi` on a stack of the rehearsal; its state and key are in the rehearsal's cloud."""
 
     paths: Paths
+    stack: str = STACK
 
     @property
     def _home(self) -> Path:
@@ -43,7 +45,7 @@ class Engine:
 
         The key is of this run alone, so it is kept out of the checkout.
         """
-        return self._home / f"Pulumi.{STACK}.yaml"
+        return self._home / f"Pulumi.{self.stack}.yaml"
 
     def environment(self) -> dict[str, str]:
         """Everything `pulumi` needs, and nothing of the person's own Pulumi or AWS set-up."""
@@ -65,7 +67,7 @@ class Engine:
             "PULUMI_BACKEND_URL": f"s3://{cloud.STATE_BUCKET}?region={cloud.REGION}"
             f"&endpoint={cloud.ENDPOINT.removeprefix('http://')}"
             "&s3ForcePathStyle=true&disable_https=true",
-            "PULUMI_STACK": STACK,
+            "PULUMI_STACK": self.stack,
             "PULUMI_OPTION_CONFIG_FILE": str(self.config_file),
             # --policy-pack of every preview and update, those typed in `make shell` among them
             "PULUMI_OPTION_POLICY_PACK": str(self.paths.checkout / "policy"),
@@ -84,10 +86,14 @@ class Engine:
     def prepare(self) -> None:
         """Makes the stack if there is none, and this run's config file from the checkout's."""
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        names = self._run(["stack", "ls", "--json"]).stdout
-        if f'"{STACK}"' not in names or not self.config_file.is_file():
-            self._init_stack(fresh=f'"{STACK}"' not in names)
+        fresh = self.stack not in self.deployed()
+        if fresh or not self.config_file.is_file():
+            self._init_stack(fresh)
         self._write_config()
+
+    def deployed(self) -> set[str]:
+        """The stacks that the state knows, with or without resources."""
+        return {each["name"] for each in json.loads(self._run(["stack", "ls", "--json"]).stdout)}
 
     def _init_stack(self, fresh: bool) -> None:
         """`stack init` writes into the project's folder, so it is given one to throw away."""
@@ -100,27 +106,27 @@ class Engine:
             project = (self.paths.checkout / "Pulumi.yaml").read_text()
             Path(scratch, "Pulumi.yaml").write_text(project)
             provider = f"awskms://{cloud.SECRETS_ALIAS}?region={cloud.REGION}&awssdk=v2"
-            self._run(["stack", "init", STACK, "--secrets-provider", provider], Path(scratch))
-            Path(scratch, f"Pulumi.{STACK}.yaml").rename(self.config_file)
+            self._run(["stack", "init", self.stack, "--secrets-provider", provider], Path(scratch))
+            Path(scratch, self.config_file.name).rename(self.config_file)
 
     def _write_config(self) -> None:
         own = yaml.safe_load(self.config_file.read_text())
-        given = yaml.safe_load((self.paths.checkout / f"Pulumi.{STACK}.yaml").read_text())
+        given = yaml.safe_load((self.paths.checkout / self.config_file.name).read_text())
         keys = {key: own[key] for key in ("secretsprovider", "encryptedkey")}
         new = self.config_file.with_suffix(".new")
         new.write_text(yaml.safe_dump({**given, **keys}, sort_keys=False))
         new.rename(self.config_file)
 
     def run(self, verb: str, report: Callable[[str], None], *extra: str) -> Progress:
-        """`pulumi up|preview|destroy|refresh` with progress; output in logs/pulumi-<verb>.log.
+        """`pulumi up|preview|destroy|refresh` with progress; output in `log_file(verb)`.
 
         Ctrl-C asks the engine to finish the steps in hand and to stop; then KeyboardInterrupt.
         Raises RehearsalError with the engine's first errors.
         """
         self.paths.logs.mkdir(parents=True, exist_ok=True)
-        log = self.paths.logs / f"pulumi-{verb}.log"
+        log = self.log_file(verb)
         # the engine's own event log has debug messages with secrets in the clear
-        events = self._home / f"{verb}.events"
+        events = self._home / f"{self.stack}.{verb}.events"
         events.unlink(missing_ok=True)
         events.touch(mode=0o600)
         confirm = [] if verb == "preview" else ["--yes", "--skip-preview"]
@@ -161,14 +167,20 @@ class Engine:
 
     def steps_file(self, verb: str) -> Path:
         """What the last run of `verb` did, JSON lines: seconds, event, operation, URN."""
-        return self.paths.logs / f"pulumi-{verb}.steps"
+        return self.log_file(verb).with_suffix(".steps")
+
+    def log_file(self, verb: str) -> Path:
+        """What the last run of `verb` printed: logs/pulumi-<verb>.log, with the layer in its name
+        if the environment is in several stacks."""
+        part = self.stack.removeprefix(STACK)
+        return self.paths.logs / f"pulumi-{verb}{part}.log"
 
     def output(self, name: str) -> str:
         """One stack output, secrets shown."""
         return self._run(["stack", "output", name, "--show-secrets"]).stdout.rstrip("\n")
 
     def save_kubeconfig(self) -> None:
-        """The stack's kubeconfig as a file of the run, for `make shell` and `make status`."""
+        """This stack's kubeconfig as a file of the run, for `make shell` and `make status`."""
         new = self.kubeconfig.with_suffix(".new")
         new.touch(mode=0o600)
         new.write_text(self.output("kubeconfig") + "\n")
@@ -177,17 +189,17 @@ class Engine:
     def clear_stale_lock(self, report: Callable[[str], None]) -> None:
         """Removes the lock of an engine that is no more. Raises if its engine runs."""
         with inside(OPERATOR):
-            held = cloud.locks()
+            held = cloud.locks(self.stack)
         for lock in held:
             pid = int(lock["pid"])
             if start_time(pid) is not None and "pulumi" in _command_of(pid):
                 raise RehearsalError(
-                    f"the stack is locked by process {pid} ({lock['username']}, since "
+                    f"{self.stack} is locked by process {pid} ({lock['username']}, since "
                     f"{lock['timestamp']}); wait until it ends"
                 )
             report(f"removing the lock of process {pid}, which ended without taking it back")
         if held:
-            self._run(["cancel", "--yes", STACK])
+            self._run(["cancel", "--yes", self.stack])
             # what it was creating is forgotten, and so made again: every step may run twice
             report("looking at what it left behind")
             self.run("refresh", report, "--clear-pending-creates")

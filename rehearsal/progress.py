@@ -25,6 +25,7 @@ class Progress:
 
     kept: where each step is written, without inputs, outputs and messages: they may hold
     secrets. changes: (operation, URN) of every finished step but `same`. errors: messages.
+    begin: on the clock that does not go back; layer_seconds are counted from it.
     """
 
     report: Callable[[str], None]
@@ -34,7 +35,7 @@ class Progress:
     unchanged: int = 0
     _started: dict[str, float] = field(default_factory=dict)
     _done: Counter[str] = field(default_factory=Counter)
-    _begin: float = field(default_factory=time.monotonic)
+    begin: float = field(default_factory=time.monotonic)
     layer_seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def take(self, event: dict[str, Any]) -> None:
@@ -67,7 +68,7 @@ class Progress:
             self.report(f"  {layer(meta['urn'])}: {meta['op']} {name(meta['urn'])} FAILED")
 
     def _keep(self, kind: str, meta: dict[str, Any]) -> None:
-        seconds = round(time.monotonic() - self._begin, 1)
+        seconds = round(time.monotonic() - self.begin, 1)
         step = {"seconds": seconds, "event": kind, "op": meta["op"], "urn": meta["urn"]}
         print(json.dumps(step), file=self.kept, flush=True)
 
@@ -90,7 +91,7 @@ class Progress:
             )
 
     def _span(self, urn: str) -> None:
-        now = time.monotonic() - self._begin
+        now = time.monotonic() - self.begin
         first, _ = self.layer_seconds.get(layer(urn), (now, now))
         self.layer_seconds[layer(urn)] = (first, now)
 

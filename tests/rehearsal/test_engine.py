@@ -296,7 +296,7 @@ def lock(pid: int) -> dict[str, Any]:
 def held(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The locks that the state has; the test puts them in."""
     found: list[dict[str, Any]] = []
-    monkeypatch.setattr(cloud, "locks", lambda: found)
+    monkeypatch.setattr(cloud, "locks", lambda _stack: found)
     return found
 
 
@@ -354,7 +354,7 @@ def test_the_lock_of_an_engine_at_work_is_respected(
     with pytest.raises(RehearsalError) as raised:
         made.clear_stale_lock(pytest.fail)
     assert str(raised.value) == (
-        f"the stack is locked by process {running} (root, since 2026-01-01T00:00:00Z); wait until "
+        f"rehearsal is locked by process {running} (root, since 2026-01-01T00:00:00Z); wait until "
         "it ends"
     )
     assert not (home(made) / "asked").exists()

@@ -97,9 +97,9 @@ def test_components_are_changes_without_a_line(progress: Progress, said: list[st
 
 
 def test_each_layers_time_is_from_its_first_to_its_last_event(progress: Progress) -> None:
-    progress._begin -= 100
+    progress.begin -= 100
     take(progress, step(VPC, "create"))
-    progress._begin -= 50
+    progress.begin -= 50
     take(progress, step(JOIN, "create"), step(VPC, "same"))
     first, last = progress.layer_seconds["infra"]
     assert 100 <= first < 130
