@@ -13,7 +13,7 @@ from rehearsal.engine import STACK
 from rehearsal.errors import RehearsalError
 from rehearsal.namespace import operator_command, operator_environment
 from rehearsal.paths import CHECKOUT, Paths
-from settings import Settings, load
+from settings import Settings, environment, load
 
 
 def check(settings: Settings) -> None:
@@ -64,7 +64,8 @@ def check_as_operator(paths: Paths) -> None:
 def main() -> int:
     """Checks the sources of the rehearsal's stack; the problems go to stderr."""
     try:
-        check(load(CHECKOUT, STACK))
+        stacks = environment(CHECKOUT, STACK).stacks  # which share their sources
+        check(load(CHECKOUT, stacks[0].name))
     except RehearsalError as error:
         print(error, file=sys.stderr)
         return 1
