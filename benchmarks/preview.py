@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -27,23 +28,35 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import yaml
 
+from benchmarks.processors import Processors
 from rehearsal import cloud
 from rehearsal.paths import CHECKOUT, Paths
 
 _BIN = CHECKOUT / "rehearsal" / "plugins" / "bin"
 _PACKAGES = ("settings", "infra", "cluster", "gitops", "contract")
 _STACK = "bench"
+# What takes part in a preview, by a part of its command line.
+_KINDS = {
+    "program": "language_program.py",
+    "language host": "language_python",
+    "aws": "rehearsal.plugins.aws",
+    "command": "benchmarks.accepting command",
+    "kubernetes": "benchmarks.accepting kubernetes",
+    "engine": "pulumi --non-interactive",
+}
 _NODE = {"role": "worker", "instance_type": "t3.small", "zone": "ap-northeast-2a"}
 
 
 @dataclass(frozen=True)
 class Preview:
     """One preview. seconds: in all; first: until the program's first resource is registered
-    (engine and language host start, the program is imported); resources: components too."""
+    (engine and language host start, the program is imported); resources: components too;
+    processors: seconds of processor time by what used them."""
 
     seconds: float
     first: float
     resources: int
+    processors: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -58,8 +71,10 @@ class Project:
         (self.folder / "state").mkdir()
         self.pulumi("stack", "init", _STACK)
 
-    def pulumi(self, *arguments: str) -> None:
-        done = subprocess.run(
+    def pulumi(self, *arguments: str) -> Mapping[str, float]:
+        """Runs it; processor time by what used it."""
+        processors = Processors(_KINDS)
+        process = subprocess.Popen(
             ["pulumi", "--non-interactive", *arguments],
             cwd=self.folder,
             env={**self.environment, "PULUMI_BACKEND_URL": f"file://{self.folder}/state"},
@@ -67,10 +82,19 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            start_new_session=True,
         )
-        if done.returncode != 0:
-            raise SystemExit(f"pulumi {arguments[0]} failed:\n{done.stdout[-4000:]}")
+        processors.watch(process.pid)
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)  # it ends its plugins
+            process.wait()
+            raise
+        if process.returncode != 0:
+            said = output[max(output.find("Diagnostics:"), 0) :]  # the outputs come after it
+            raise SystemExit(f"pulumi {arguments[0]} failed:\n{said[:4000]}")
+        return processors.seconds()
 
     def preview(self) -> Preview:
         """Fails when anything would change: then it is not what is to be measured."""
@@ -78,7 +102,7 @@ class Project:
         events.unlink(missing_ok=True)
         begin = time.monotonic()
         began_at = time.time()
-        self.pulumi("preview", "--expect-no-changes", "--event-log", str(events))
+        used = self.pulumi("preview", "--expect-no-changes", "--event-log", str(events))
         seconds = time.monotonic() - begin
         steps = [
             event
@@ -87,7 +111,7 @@ class Project:
         ]
         own = [event for event in steps if "pulumi:pulumi:Stack" not in json.dumps(event)]
         first = _when(own[0]) - began_at if own else seconds
-        return Preview(seconds, first, len(own))
+        return Preview(seconds, first, len(own), used)
 
 
 def _when(event: Mapping[str, Any]) -> float:
@@ -206,7 +230,7 @@ def measure(sizes: Sequence[int], rounds: int) -> dict[str, list[Preview]]:
 
 
 def table(results: Mapping[str, Sequence[Preview]]) -> str:
-    """Medians, each by the empty program's, and seconds a hundred resources."""
+    """Medians: seconds, by the empty program's, and processor time."""
     empty = statistics.median(each.seconds for each in results["empty"])
     lines = ["nodes   resources   seconds   until the first   by empty   ms a resource"]
     for name, previews in results.items():
@@ -218,6 +242,14 @@ def table(results: Mapping[str, Sequence[Preview]]) -> str:
             f"{name:<7} {count:>9}   {seconds:>7.1f}   {first:>15.1f}   {seconds / empty:>8.2f}"
             f"   {each:>13.1f}"
         )
+    kinds = [*_KINDS, "other"]
+    lines += ["", "nodes   " + "   ".join(f"{kind:>9}" for kind in kinds) + "   (processor s)"]
+    for name, previews in results.items():
+        used = [
+            statistics.median(each.processors.get(kind, 0.0) for each in previews) for kind in kinds
+        ]
+        cells = (f"{each:>{max(9, len(kind))}.1f}" for kind, each in zip(kinds, used, strict=True))
+        lines.append(f"{name:<7} " + "   ".join(cells))
     return "\n".join(lines)
 
 

@@ -16,12 +16,15 @@ from settings import Node, Role, Settings
 @dataclass(frozen=True)
 class ClusterArgs:
     """hosts: by node name, one for each node of the settings; private_key: of the SSH user;
+    bastion: its public address, if there is one; address: where operators reach the control plane;
     issuer: URL of the issuer of service account tokens, None for the cluster itself."""
 
     settings: Settings
     hosts: Mapping[str, Host]
     api_endpoint: pulumi.Output[str]
     private_key: pulumi.Output[str]
+    bastion: pulumi.Output[str] | None
+    address: pulumi.Output[str]
     issuer: pulumi.Output[str] | None = None
 
 
@@ -58,10 +61,7 @@ class Cluster(pulumi.ComponentResource):
         self._args, settings = args, args.settings
         control_planes = settings.control_planes
         self._master = control_planes[0]  # where kubeadm init runs, and joins are driven from
-        bastion = args.hosts[settings.access.bastion].public_ip
-        public = args.hosts[self._master.name].public_ip
-        assert bastion is not None and public is not None  # held by the settings' checks
-        self._access = Access(settings.ssh.user, args.private_key, bastion)
+        self._access = Access(settings.ssh.user, args.private_key, args.bastion)
 
         join_key = self._on_master("join-key", render.as_root("join-key"), [])
         prepared = {
@@ -88,14 +88,14 @@ class Cluster(pulumi.ComponentResource):
         self.outputs = ClusterOutputs(
             control_plane=ControlPlane(
                 kubeconfig=pulumi.Output.secret(
-                    pulumi.Output.all(init.stdout, public, args.api_endpoint).apply(
+                    pulumi.Output.all(init.stdout, args.address, args.api_endpoint).apply(
                         lambda v: render.kubeconfig(str(v[0]), str(v[1]), str(v[2]), settings.name)
                     )
                 ),
                 resource=init,
                 members=members,
             ),
-            api_server=pulumi.Output.format("https://{0}:6443", public),
+            api_server=pulumi.Output.format("https://{0}:6443", args.address),
             jwks=None if args.issuer is None else self._jwks(init),
         )
         self.register_outputs({"api_server": self.outputs.api_server})

@@ -29,14 +29,18 @@ _DIAL_ATTEMPTS, _DIAL_TIMEOUT_S = 60, 10
 
 @dataclass(frozen=True)
 class Access:
-    """How to log in. bastion: public address of the host through which private ones are reached."""
+    """How to log in. bastion: public address of the host through which private ones are reached;
+    None: they are reached as they are."""
 
     user: str
     private_key: pulumi.Output[str]
-    bastion: pulumi.Output[str]
+    bastion: pulumi.Output[str] | None
 
     def to(self, host: Host) -> remote.ConnectionArgs:
-        """Straight to a public host; to a private one by way of the bastion."""
+        """Straight to a public host, to a private one by way of the bastion; without a bastion
+        straight to each, inside the VPC."""
+        if self.bastion is None:
+            return remote.ConnectionArgs(**self._dial(host.private_ip))
         if host.public_ip is not None:
             return remote.ConnectionArgs(**self._dial(host.public_ip))
         proxy = remote.ProxyConnectionArgs(**self._dial(self.bastion))

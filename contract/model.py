@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-VERSION = "1.2.0"  # semantic: a name gone or a type narrowed is a new major version
+VERSION = "2.0.0"  # semantic: a name gone or a type narrowed is a new major version
 
 
 class NodeOutput(BaseModel):
     """One node of the cluster."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)  # what a later minor version adds is passed over
 
     name: str = Field(description="Kubernetes node name")
     role: str = Field(description="role from the node data, such as api")
@@ -24,7 +24,7 @@ class NodeOutput(BaseModel):
 class Common(BaseModel):
     """What every stack tells, whichever layers it has."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     contract_version: str = Field(description="version of this contract, semantic")
     cluster_name: str = Field(description="name of the cluster, and prefix of its AWS names")
@@ -41,7 +41,9 @@ class InfraContract(Common):
         description="security group id by what it is for: node, control-plane"
     )
     api_endpoint: str = Field(description="DNS name of the Kubernetes API inside the VPC")
-    bastion_address: str = Field(description="public address of the SSH bastion")
+    bastion_address: str | None = Field(
+        default=None, description="public address of the SSH bastion, if there is one"
+    )
     backups_bucket: str = Field(description="S3 bucket of backups")
     assets_bucket: str | None = Field(
         default=None, description="S3 bucket of the assets that the CDN serves, if there is one"

@@ -29,6 +29,7 @@ class Others:
 
     def infra(self, settings: Settings) -> Foundation:
         """The infra layer."""
+        bastion = settings.access.bastion
         identity: PodIdentityOutputs | None = None
         if settings.identity.pods:
             identity = PodIdentityOutputs(
@@ -40,7 +41,8 @@ class Others:
             vpc_id=self._get("infra", "vpc_id"),
             nodes={node.name: self._node(node) for node in settings.nodes},
             api_endpoint=self._get("infra", "api_endpoint"),
-            bastion_address=self._get("infra", "bastion_address"),
+            bastion_address=self._get("infra", "bastion_address") if bastion else None,
+            backups_bucket=self._get("infra", "backups_bucket"),
             identity=identity,
         )
 

@@ -22,10 +22,12 @@ _TRUST = document(Statement(("sts:AssumeRole",), principals={"Service": "ec2.ama
 
 @dataclass(frozen=True)
 class NodeProfilesArgs:
-    """permissions: of CONTROL_PLANE and NODE, each an IAM policy document by its name."""
+    """permissions: of CONTROL_PLANE and NODE, each an IAM policy document by its name; boundary:
+    ARN of a policy that bounds them."""
 
     name: str
     permissions: Mapping[str, Mapping[str, pulumi.Input[str]]]
+    boundary: str | None = None
 
 
 class NodeProfiles(pulumi.ComponentResource):
@@ -47,6 +49,7 @@ class NodeProfiles(pulumi.ComponentResource):
             name=f"{args.name}-{kind}",
             description=description,
             assume_role_policy=_TRUST,
+            permissions_boundary=args.boundary,
             opts=child,
         )
         for permission, allowed in args.permissions[kind].items():

@@ -46,14 +46,21 @@ class Foundation:
     """What the layers above need of AWS, made in this stack or told by another.
 
     api_endpoint: DNS name of the control plane inside the VPC, known once the record stands;
-    identity: None without roles for pods.
+    bastion_address: None without a bastion; identity: None without roles for pods.
     """
 
     vpc_id: pulumi.Output[str]
     nodes: Mapping[str, NodeOutputs]
     api_endpoint: pulumi.Output[str]
-    bastion_address: pulumi.Output[str]
+    bastion_address: pulumi.Output[str] | None
+    backups_bucket: pulumi.Output[str]
     identity: PodIdentityOutputs | None
+
+    def operator_address(self, settings: Settings) -> pulumi.Output[str]:
+        """Where operators reach the control plane: at the bastion, or inside the VPC."""
+        if self.bastion_address is not None:
+            return self.bastion_address
+        return self.nodes[settings.control_planes[0].name].private_ip
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,6 @@ class InfraOutputs(Foundation):
     public_subnet_ids: Mapping[str, pulumi.Output[str]]
     private_subnet_ids: Mapping[str, pulumi.Output[str]]
     security_group_ids: Mapping[str, pulumi.Output[str]]
-    backups_bucket: pulumi.Output[str]
     assets_bucket: pulumi.Output[str] | None
     edges: EdgesOutputs | None
 
@@ -82,8 +88,7 @@ class Infra(pulumi.ComponentResource):
         network = self._network()
         storage = self._storage(place, network)
         nodes, security = self._nodes(network, self._profiles(place, network, storage))
-        bastion = nodes[settings.access.bastion].public_ip
-        assert bastion is not None  # held by the settings' checks
+        bastion = settings.access.bastion
         self.outputs = InfraOutputs(
             vpc_id=network.vpc_id,
             public_subnet_ids={zone: subnet.id for zone, subnet in network.public.items()},
@@ -91,7 +96,8 @@ class Infra(pulumi.ComponentResource):
             security_group_ids=security.groups,
             nodes=nodes,
             api_endpoint=self._api_endpoint(network, security, nodes),
-            bastion_address=bastion,
+            # the settings' checks hold that it is public
+            bastion_address=nodes[bastion].public_ip if bastion else None,
             backups_bucket=storage.backups.id,
             assets_bucket=storage.assets.id if storage.assets else None,
             edges=self._edges(network, storage, security, nodes),
@@ -159,6 +165,7 @@ class Infra(pulumi.ComponentResource):
                     iam.CONTROL_PLANE: {**every, "etcd-snapshots": snapshots},
                     iam.NODE: {**every, **controllers},
                 },
+                boundary=settings.identity.permissions_boundary,
             ),
             self._child,
         )
@@ -239,6 +246,7 @@ class Infra(pulumi.ComponentResource):
                 key_arn=storage.key_arn,
                 logs=storage.logs,
                 noncurrent_expire_days=settings.storage.noncurrent_expire_days,
+                boundary=settings.identity.permissions_boundary,
             ),
             self._child,
         ).outputs
@@ -259,6 +267,7 @@ class Infra(pulumi.ComponentResource):
                         ingress_node_port=settings.ingress.node_port,
                         public=settings.dns.public is not None,
                         control_planes=len(settings.control_planes),
+                        bastion=settings.access.bastion is not None,
                     )
                 ),
                 operator_cidrs=settings.access.operator_cidrs,

@@ -274,8 +274,13 @@ class ApiLoadBalancer(pulumi.ComponentResource):
             protocol="TCP",
             # A control plane reaches itself through it, and drops packets from its own address
             preserve_client_ip="false",
+            # not by TCP: an API server that ends, or has lost its etcd, still takes connections
             health_check=aws.lb.TargetGroupHealthCheckArgs(
-                protocol="TCP", interval=10, healthy_threshold=2, unhealthy_threshold=2
+                protocol="HTTPS",
+                path="/readyz",  # for everybody, as kubeadm leaves it
+                interval=10,
+                healthy_threshold=2,
+                unhealthy_threshold=2,
             ),
             tags={"Name": f"{args.name}-kube-api"},
             opts=child,

@@ -74,7 +74,8 @@ def controller_permissions(
 @dataclass(frozen=True)
 class PodIdentityArgs:
     """name: of the cluster, and prefix of the AWS names; key_arn: of the key of all data; logs:
-    the bucket of logs; noncurrent_expire_days: of the documents' older versions."""
+    the bucket of logs; noncurrent_expire_days: of the documents' older versions; boundary: ARN of
+    a policy that bounds the roles."""
 
     name: str
     place: pulumi.Input[Place]
@@ -82,6 +83,7 @@ class PodIdentityArgs:
     key_arn: pulumi.Input[str]
     logs: BucketOutputs
     noncurrent_expire_days: int
+    boundary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class PodIdentity(pulumi.ComponentResource):
             issuer_url=url,
             bucket_id=bucket.id,
             role_arns={
-                each.account: _role(args.name, each, provider, url, permissions[each.name], child)
+                each.account: _role(args, each, provider, url, permissions[each.name], child)
                 for each in CONTROLLERS
             },
         )
@@ -185,7 +187,7 @@ def _publish(
 
 
 def _role(
-    name: str,
+    args: PodIdentityArgs,
     controller: Controller,
     provider: aws.iam.OpenIdConnectProvider,
     url: pulumi.Output[str],
@@ -194,7 +196,8 @@ def _role(
 ) -> pulumi.Output[str]:
     role = aws.iam.Role(
         controller.name,
-        name=f"{name}-{controller.name}",
+        name=f"{args.name}-{controller.name}",
+        permissions_boundary=args.boundary,
         description=f"Pods of {controller.namespace}/{controller.service_account}",
         assume_role_policy=pulumi.Output.all(provider.arn, url).apply(
             lambda known: trust(str(known[0]), str(known[1]), controller)

@@ -39,21 +39,22 @@ class Rule:
 @dataclass(frozen=True)
 class MatrixArgs:
     """argocd_node_port, ingress_node_port: where load balancers find both on the nodes.
-    public: whether there is a public load balancer. control_planes: how many there are."""
+    public: whether there is a public load balancer. control_planes: how many there are. bastion:
+    whether private nodes are reached through one, or else by whoever reaches the VPC."""
 
     argocd_node_port: int
     ingress_node_port: int
     public: bool
     control_planes: int
+    bastion: bool
 
 
 def matrix(args: MatrixArgs) -> tuple[Rule, ...]:
     """Every ingress rule of the cluster."""
     rules = [
-        _tcp(CONTROL_PLANE, OPERATOR, 22, "SSH to the bastion"),
+        *_ssh(args.bastion),
         _tcp(CONTROL_PLANE, OPERATOR, 6443, "Kubernetes API for operators"),
         _tcp(CONTROL_PLANE, OPERATOR, args.argocd_node_port, "Argo CD for operators"),
-        _tcp(NODE, CONTROL_PLANE, 22, "SSH through the bastion, and joins by the control plane"),
         _tcp(CONTROL_PLANE, NODE, 6443, "Kubernetes API"),
         _tcp(NODE, CONTROL_PLANE, 10250, "kubelet: logs, exec, metrics"),
         Rule(NODE, NODE, "udp", 4789, 4789, "pod network (VXLAN)"),
@@ -72,6 +73,19 @@ def matrix(args: MatrixArgs) -> tuple[Rule, ...]:
             _tcp(CONTROL_PLANE, CONTROL_PLANE, 2379, "etcd: clients and peers", 2380),
         ]
     return tuple(rules)
+
+
+def _ssh(bastion: bool) -> tuple[Rule, Rule]:
+    joins = "joins by the control plane"
+    if bastion:
+        return (
+            _tcp(CONTROL_PLANE, OPERATOR, 22, "SSH to the bastion"),
+            _tcp(NODE, CONTROL_PLANE, 22, f"SSH through the bastion, and {joins}"),
+        )
+    return (
+        _tcp(NODE, OPERATOR, 22, "SSH for operators, who reach the VPC"),
+        _tcp(NODE, CONTROL_PLANE, 22, f"SSH for {joins}"),
+    )
 
 
 def _tcp(group: str, peer: str, port: int, why: str, to: int | None = None) -> Rule:

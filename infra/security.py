@@ -22,7 +22,7 @@ from settings.models import Role
 
 _DESCRIPTIONS = {
     NODE: "Every Kubernetes node",
-    CONTROL_PLANE: "Control plane and bastion",
+    CONTROL_PLANE: "Control plane, and the bastion if there is one",
     LOAD_BALANCER: "The public load balancer",
     API_LOAD_BALANCER: "The load balancer of the Kubernetes API",
 }

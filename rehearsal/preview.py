@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import tempfile
 import textwrap
@@ -23,13 +24,16 @@ from rehearsal.progress import Progress, layer, name
 from settings.load import merged
 from settings.sources import InUse, in_use, read_sources
 
+# The stand-ins are on PATH because they are meant to be.
+_ON_PATH = re.compile(r"warning: using pulumi-\S+ from \$PATH at ")
+_COUNTED = re.compile(r"(.*pulumi:pulumi:Stack .*) (\d+) warnings?")
 _TAIL = 20  # lines of output that stand for an error the engine gave no event of
 
 
 @dataclass
 class Plan:
     """What the engine told. steps: as those of `pulumi preview --json --show-sames`, in its
-    order; output: its own words for people."""
+    order; output: its own words for people, without the warnings that its plugins are on PATH."""
 
     steps: list[dict[str, Any]] = field(default_factory=list)
     output: str = ""
@@ -89,6 +93,7 @@ def run(
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text(plan.output)
+        plan.output = without_plugin_warnings(plan.output)
         if events.exists():
             for line in events.read_text().splitlines():
                 event = json.loads(line)
@@ -100,6 +105,32 @@ def run(
         where = f"; the whole output is in {log}" if log else ""
         raise RehearsalError(f"pulumi preview failed{where}:\n" + "\n".join(reasons))
     return plan
+
+
+def without_plugin_warnings(output: str) -> str:
+    """What the engine says, but for warnings that a plugin is on PATH: in lines of their own, in
+    lines of the stack's progress, counted at the end of it, and among the diagnostics."""
+    lines = output.splitlines(keepends=True)
+    counted = 0
+    kept: list[str] = []
+    for line in lines:
+        if not _ON_PATH.search(line):
+            kept.append(line)
+        elif "Diagnostics:\n" in kept:
+            counted += 1
+    text = "".join(_recounted(line, counted) for line in kept)
+    # a resource, and then a heading, that has nothing below it any more
+    text = re.sub(r"^  \S+ \(.*\):\n(?=\n|  \S|\Z)", "", text, flags=re.MULTILINE)
+    return re.sub(r"^Diagnostics:\n\n?(?=\S|\Z)", "", text, flags=re.MULTILINE)
+
+
+def _recounted(line: str, fewer: int) -> str:
+    if not (found := _COUNTED.match(line)):
+        return line
+    if (left := int(found[2]) - fewer) > 0:
+        return f"{found[1]} {left} warning{'s' if left > 1 else ''}\n"
+    # without an operation the stack has a line for its warnings alone
+    return "" if found[1].startswith("    pulumi:pulumi:Stack ") else f"{found[1]}\n"
 
 
 def _short(error: str) -> str:

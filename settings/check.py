@@ -141,6 +141,8 @@ def _roles(nodes: Sequence[Node]) -> Iterator[Refusal]:
 
 
 def _bastion(access: Access, nodes: Sequence[Node]) -> Iterator[Refusal]:
+    if access.bastion is None:
+        return
     bastion = next((node for node in nodes if node.name == access.bastion), None)
     if bastion is None:
         yield ("access", "bastion"), f"{access.bastion} is not among the nodes"
@@ -155,10 +157,16 @@ def _bastion(access: Access, nodes: Sequence[Node]) -> Iterator[Refusal]:
 
 def _operators(access: Access) -> Iterator[Refusal]:
     if not access.operator_cidrs:
-        yield ("access", "operator_cidrs"), "is empty: nobody could reach the bastion"
+        yield ("access", "operator_cidrs"), "is empty: nobody could reach SSH and the API"
     for cidr in access.operator_cidrs:
         if cidr.prefixlen == 0:
             yield ("access", "operator_cidrs"), f"{cidr} opens SSH and the API to the world"
+        elif access.bastion is None and cidr.is_global:
+            reason = f"{cidr} is on the internet, where without a bastion nothing is reached"
+            yield ("access", "operator_cidrs"), f"{reason}; name networks that reach the VPC"
+    if access.bastion is None and not access.session_manager:
+        reason = "people have no shell without it and without a bastion; set it, or access.bastion"
+        yield ("access", "session_manager"), reason
 
 
 def _ssh(ssh: Ssh, project: Path) -> Iterator[Refusal]:

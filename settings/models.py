@@ -91,7 +91,10 @@ class Network(Model):
 
 class Access(Model):
     operator_cidrs: tuple[Cidr, ...]
-    bastion: DnsLabel
+    bastion: DnsLabel | None = Field(
+        description="public node through which private ones are reached; null: operators are on a "
+        "network that reaches the VPC, and every node at its private address"
+    )
     session_manager: bool = Field(
         description="shells by AWS Systems Manager, with no port open: nodes may talk to it"
     )
@@ -215,6 +218,8 @@ class GitOps(Model):
     repo_url: Url
     revision: str
     path: Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)*$")]
+    addons: bool = Field(description="whether the add-ons of gitops/tree are installed")
+    chart_mirror: Url | None = Field(description="holds the charts of all add-ons; null: their own")
     argocd: ArgoCd
 
 
@@ -222,6 +227,9 @@ class Identity(Model):
     """pods: whether pods get AWS roles of their own (self-hosted IRSA)."""
 
     pods: bool
+    permissions_boundary: (
+        Annotated[str, StringConstraints(pattern=r"^arn:aws:iam::\d{12}:policy/\S+$")] | None
+    ) = Field(description="IAM policy that bounds every role that is made, by its ARN")
 
 
 class Settings(Model):

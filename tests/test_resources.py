@@ -54,6 +54,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "three-zones": ("prod", {"network": {"zones": list(_THREE)}, "nodes": _in_zones(*_THREE)}),
     "nat-per-zone": ("prod", {"network": {"nat_gateways": "per-zone"}}),
     "three-control-planes": ("prod", {"nodes": _MASTERS}),
+    "no-bastion": (
+        "prod",
+        {
+            "access": {"bastion": None, "operator_cidrs": ["10.20.0.0/16"]},
+            "nodes": [{"name": "k8s-master", "public": False}],
+        },
+    ),
     "nothing-public": ("prod", {"dns": {"public": None}}),
     "no-pod-identity": (
         "prod",

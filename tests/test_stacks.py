@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from contract import Contract
+from contract import VERSION, Contract
 from settings.environments import LAYERS
 from tests.program import CHECKOUT, COMMAND, Run, Secret, copy_project, plain, run
 
@@ -110,7 +110,7 @@ def test_the_kubeconfig_stays_a_secret_on_its_way(parts: dict[str, Run]) -> None
             "staging-gitops",
             {"staging-infra": {"contract_version": "0.9.0"}, "staging-cluster": {}},
             "staging-gitops needs outputs of staging-infra, which has outputs of contract 0.9.0, "
-            "not 1.2.0; run `pulumi up --stack staging-infra` first",
+            f"not {VERSION}; run `pulumi up --stack staging-infra` first",
         ),
     ],
 )

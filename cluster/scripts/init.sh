@@ -24,8 +24,15 @@ if [ ! -f "$done_marker" ]; then
   touch "$done_marker"
 fi
 
-deadline=$((SECONDS + 300))
-until kubectl get --raw=/readyz >/dev/null 2>&1; do
+# Again and again without a miss: as long as no target of a load balancer has passed its health
+# check, it leads to each of them, and those that are to join later do not answer yet.
+deadline=$((SECONDS + 300)) answers=0
+until [ $answers -eq 8 ]; do
+  if kubectl get --raw=/readyz >/dev/null 2>&1; then
+    answers=$((answers + 1))
+    continue
+  fi
+  answers=0
   if [ $SECONDS -gt $deadline ]; then
     say "the API server did not become ready within 5 minutes: $(kubectl get --raw=/readyz 2>&1 | tail -n 1)"
     exit 1

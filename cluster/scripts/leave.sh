@@ -15,4 +15,12 @@ elif [ -n "$ready" ]; then
   say "$NODE_NAME: not Ready, so not drained"
 fi
 [ -z "$FIRST_CONTROL_PLANE" ] || etcd_forget "$NODE_NAME"
-kubectl delete node "$NODE_NAME" --ignore-not-found >&2
+# again: etcd may be choosing a new leader, or the API's name lead to what has just left etcd
+deadline=$((SECONDS + 120))
+until kubectl delete node "$NODE_NAME" --ignore-not-found >&2; do
+  if [ $SECONDS -gt $deadline ]; then
+    say "$NODE_NAME: could not be deleted within 2 minutes"
+    exit 1
+  fi
+  sleep 1
+done

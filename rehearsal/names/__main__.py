@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def connect(service: Any) -> Any:
         return client(service, options.endpoint, options.region)
 
-    ec2, route53 = connect("ec2"), connect("route53")
-    known = Cache(lambda: read_known(ec2, route53))
+    ec2, route53, elb = (connect(service) for service in ("ec2", "route53", "elbv2"))
+    known = Cache(lambda: read_known(ec2, route53, elb))
     mirrors = mirror_zone(options.mirrors or options.listen)
     stop: SimpleQueue[None] = SimpleQueue()  # unlike an Event, it may be used in a handler
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""Reads the zones from the cloud's Route 53."""
+"""Reads the zones from the cloud's Route 53, and the names of its load balancers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rehearsal.names.load_balancers import read_load_balancers
 from rehearsal.names.zones import TTL_S, Known, Record, Zone, plain
 from rehearsal.network.ec2 import AWAY, own_vpcs
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_route53.client import Route53Client
 
 
-def read_known(ec2: EC2Client, route53: Route53Client) -> Known:
+def read_known(ec2: EC2Client, route53: Route53Client, elb: Any) -> Known:
     """Read it from the cloud. Raises one of AWAY when it doesn't answer.
 
     A private zone counts where AWS answers it: in a VPC it is associated with, that has both
@@ -34,7 +35,12 @@ def read_known(ec2: EC2Client, route53: Route53Client) -> Known:
                 if resolving.isdisjoint(vpc["VPCId"] for vpc in associated):
                     continue
             zones.append(Zone(plain(zone["Name"]), _read_records(route53, zone["Id"]), private))
-    return Known(tuple(zones), IPv4Network(vpcs[0]["CidrBlock"]) if vpcs else None)
+    balancers = read_load_balancers(ec2, elb)
+    return Known(
+        (*zones, *balancers.zones),
+        IPv4Network(vpcs[0]["CidrBlock"]) if vpcs else None,
+        balancers.problems,
+    )
 
 
 def _resolves_private_zones(ec2: EC2Client, vpc_id: str) -> bool:
@@ -66,7 +72,8 @@ def _read_records(route53: Route53Client, zone_id: str) -> dict[str, list[Record
 class Cache:
     """Reads again when asked, once what it has is older than `age_s` seconds.
 
-    While the cloud is away it answers what it knew last; None when it never knew.
+    While the cloud is away it answers what it knew last; None when it never knew. What is not
+    rehearsed goes to stderr, once.
     """
 
     def __init__(self, read: Callable[[], Known], age_s: float = 1.0) -> None:
@@ -80,8 +87,11 @@ class Cache:
         with self._lock:
             if time.monotonic() >= self._next:
                 try:
-                    self._known = self._read()
-                    self._away = False
+                    known = self._read()
+                    for problem in known.problems:
+                        if self._known is None or problem not in self._known.problems:
+                            print(f"names: {problem}", file=sys.stderr)
+                    self._known, self._away = known, False
                 except AWAY as error:
                     if not self._away:
                         print(f"names: the cloud doesn't answer: {error}", file=sys.stderr)

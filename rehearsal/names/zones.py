@@ -60,10 +60,14 @@ class Zone:
 
 @dataclass(frozen=True)
 class Known:
-    """What the cloud says: all public zones, and of the private ones those of the VPC."""
+    """What the cloud says: all public zones, and of the private ones those of the VPC.
+
+    problems: one sentence for each thing that is not rehearsed.
+    """
 
     zones: tuple[Zone, ...] = ()
     vpc: IPv4Network | None = None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

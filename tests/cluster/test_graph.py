@@ -9,6 +9,12 @@ from tests.cluster.test_render import inner
 from tests.conftest import Environment, EnvironmentMaker
 from tests.program import COMMAND, Resource, Run, Secret, plain
 
+# operators inside: no public address, nor anybody who comes in by one
+WITHOUT_BASTION: dict[str, Any] = {
+    "access": {"bastion": None, "operator_cidrs": ["10.20.0.0/16"]},
+    "nodes": [{"name": "k8s-master", "public": False}],
+}
+
 
 def commands(environment: Environment) -> dict[str, Resource]:
     return environment.run.of(COMMAND)
@@ -61,6 +67,46 @@ def test_private_hosts_are_reached_by_way_of_the_bastion(environment: Environmen
     for name in ("prepare-k8s-master", "init", "cni", "labels", "jwks", "join-key"):
         to = connection(commands(environment)[name])
         assert to["host"] == bastion and "proxy" not in to
+
+
+MASTERS = [
+    {
+        "name": name,
+        "role": "control-plane",
+        "instance_type": "t3.large",
+        "zone": "ap-northeast-2c",
+    }
+    for name in ("k8s-master-2", "k8s-master-3")
+]
+
+
+def test_without_a_bastion_every_host_is_reached_inside_the_vpc(
+    make_environment: EnvironmentMaker,
+) -> None:
+    environment = make_environment("prod", **WITHOUT_BASTION)
+    run, made = environment.run, commands(environment)
+    assert "bastion_address" not in run.outputs
+    addresses = {n["name"]: n["private_ip"] for n in run.outputs["nodes"]}
+    for node in environment.settings.nodes:
+        to = connection(made[f"prepare-{node.name}"])
+        assert to["host"] == addresses[node.name] and "proxy" not in to
+    master = addresses["k8s-master"]
+    assert connection(made["init"])["host"] == master
+    assert run.outputs["api_server"] == f"https://{master}:6443"
+    assert run.outputs["argocd_url"] == f"https://{master}:30443"
+    assert f"server: https://{master}:6443" in plain(run.outputs["kubeconfig"])
+
+
+def test_another_control_plane_may_be_the_bastion(make_environment: EnvironmentMaker) -> None:
+    second = {**MASTERS[0], "public": True}
+    first = {"name": "k8s-master", "public": False}
+    environment = make_environment(
+        "prod", access={"bastion": "k8s-master-2"}, nodes=[first, second, MASTERS[1]]
+    )
+    outputs = environment.run.outputs
+    to = connection(commands(environment)["init"])
+    assert to["proxy"]["host"] == outputs["bastion_address"]
+    assert outputs["api_server"] == f"https://{outputs['bastion_address']}:6443"
 
 
 def test_each_hop_waits_long_enough_for_a_machine_to_boot(environment: Environment) -> None:
@@ -156,11 +202,13 @@ def test_the_scripts_get_the_nodes_own_data(environment: Environment) -> None:
 def test_further_control_planes_join_one_by_one_before_nothing_else_waits(
     make_environment: EnvironmentMaker,
 ) -> None:
-    master = {"role": "control-plane", "instance_type": "t3.large", "zone": "ap-northeast-2c"}
-    names = ("k8s-master-2", "k8s-master-3")
-    environment = make_environment("dev", nodes=[{"name": name, **master} for name in names])
+    names = [str(master["name"]) for master in MASTERS]
+    environment = make_environment("dev", nodes=MASTERS)
     run, made = environment.run, commands(environment)
     second, third = (made[f"member-{name}"] for name in names)
+    ahead = run.needs(made["init"])  # or the endpoint's name would lead nowhere
+    for kind in ("aws:lb/listener:Listener", "aws:lb/targetGroupAttachment:TargetGroupAttachment"):
+        assert {each.urn for each in run.of(kind).values()} <= ahead
     assert made["cni"].urn in run.needs(second)
     assert second.urn in third.dependencies  # etcd takes one new member at a time
     assert not {second.urn, third.urn} & run.needs(made["member-k8s-redis"])

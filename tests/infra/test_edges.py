@@ -358,7 +358,8 @@ def test_the_api_has_a_load_balancer_inside_the_vpc(made: Run) -> None:
 def test_a_control_plane_reaches_itself_through_it(made: Run) -> None:
     group = made.of(GROUP)["kube-api"]
     assert given(group, "protocol", "port", "preserveClientIp") == ("TCP", 6443, "false")
-    assert group.inputs["healthCheck"]["protocol"] == "TCP"
+    check = group.inputs["healthCheck"]  # a port that is open says nothing of etcd
+    assert (check["protocol"], check["path"]) == ("HTTPS", "/readyz")
     assert {
         each.inputs["targetId"]
         for each in made.of(ATTACHMENT).values()

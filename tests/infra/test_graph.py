@@ -110,6 +110,23 @@ def test_addresses_are_given_to_public_nodes_and_the_nat_gateway_alone(
         assert not instance.inputs.get("associatePublicIpAddress")
 
 
+def test_without_a_bastion_no_node_has_a_public_address(
+    make_environment: EnvironmentMaker,
+) -> None:
+    run = make_environment(
+        "prod",
+        access={"bastion": None, "operator_cidrs": ["10.20.0.0/16"]},
+        nodes=[{"name": "k8s-master", "public": False}],
+    ).run
+    assert all(name.startswith("nat-") for name in run.of(EIP)) and not run.of(ASSOCIATION)
+    opened = {
+        (rule.inputs["securityGroupId"], rule.inputs["fromPort"])
+        for rule in run.of(INGRESS).values()
+        if rule.inputs.get("cidrIpv4") == "10.20.0.0/16"
+    }
+    assert opened == {("node-id", 22), ("control-plane-id", 6443), ("control-plane-id", 30443)}
+
+
 def test_nothing_comes_in_from_the_world(environment: Environment) -> None:
     operators = {str(cidr) for cidr in environment.settings.access.operator_cidrs}
     rules = environment.run.of(INGRESS)

@@ -20,16 +20,18 @@ from infra.ports import (
     matrix,
 )
 
-ARGS = MatrixArgs(argocd_node_port=30443, ingress_node_port=30080, public=False, control_planes=1)
+ARGS = MatrixArgs(
+    argocd_node_port=30443, ingress_node_port=30080, public=False, control_planes=1, bastion=True
+)
 PUBLIC, HIGHLY_AVAILABLE = replace(ARGS, public=True), replace(ARGS, control_planes=3)
-ALL = replace(ARGS, public=True, control_planes=3)
+ALL, INSIDE = replace(ARGS, public=True, control_planes=3), replace(ARGS, bastion=False)
 
 
 def opened(rules: tuple[Rule, ...]) -> set[tuple[str, str, str, int, int]]:
     return {(r.group, r.peer, r.protocol, r.from_port, r.to_port) for r in rules}
 
 
-@pytest.mark.parametrize("args", [ARGS, PUBLIC, HIGHLY_AVAILABLE, ALL])
+@pytest.mark.parametrize("args", [ARGS, PUBLIC, HIGHLY_AVAILABLE, ALL, INSIDE])
 def test_every_rule_is_there_once_well_formed_and_described(args: MatrixArgs) -> None:
     rules = matrix(args)
     assert len({rule.name for rule in rules}) == len(opened(rules)) == len(rules)
@@ -58,6 +60,14 @@ def test_one_control_plane_without_a_public_side_opens_seven_rules() -> None:
         (NODE, CONTROL_PLANE, "tcp", 10250, 10250),
         (NODE, NODE, "udp", 4789, 4789),
     }
+
+
+def test_without_a_bastion_operators_reach_ssh_on_every_node() -> None:
+    assert opened(matrix(INSIDE)) ^ opened(matrix(ARGS)) == {
+        (CONTROL_PLANE, OPERATOR, "tcp", 22, 22),
+        (NODE, OPERATOR, "tcp", 22, 22),
+    }
+    assert not any("bastion" in rule.why for rule in matrix(INSIDE))
 
 
 def test_the_world_reaches_a_load_balancer_alone_and_it_the_node_ports() -> None:

@@ -250,16 +250,24 @@ class TestCache:
         lazy = Cache(read, age_s=60)
         assert lazy() == lazy() == Known((PRIVATE,))
 
+    def test_what_is_not_rehearsed_is_said_once(self, capsys: pytest.CaptureFixture[str]) -> None:
+        found = [Known(problems=("one",)), Known(problems=("one", "two")), Known()]
+        cache = Cache(lambda: found.pop(0), age_s=0)
+        cache(), cache(), cache()
+        assert capsys.readouterr().err == "names: one\nnames: two\n"
+
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[tuple[Any, Any]]:
+def cloud() -> Iterator[tuple[Any, Any, Any]]:
+    """Its EC2, Route 53 and ELB."""
     with moto_server() as endpoint:
-        yield client("ec2", endpoint, REGION), client("route53", endpoint, REGION)
+        ec2, route53, elb = (client(s, endpoint, REGION) for s in ("ec2", "route53", "elbv2"))
+        yield ec2, route53, elb
 
 
 class TestReading:
-    def test_zones_records_and_the_vpcs_attributes(self, cloud: tuple[Any, Any]) -> None:
-        ec2, route53 = cloud
+    def test_zones_records_and_the_vpcs_attributes(self, cloud: tuple[Any, Any, Any]) -> None:
+        ec2, route53, elb = cloud
         vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
         default = next(v["VpcId"] for v in ec2.describe_vpcs()["Vpcs"] if v["IsDefault"])
 
@@ -289,12 +297,12 @@ class TestReading:
         add(public, "example.com", Type="A", AliasTarget=target)
 
         def origins() -> set[str]:
-            return {zone.origin for zone in read_known(ec2, route53).zones}
+            return {zone.origin for zone in read_known(ec2, route53, elb).zones}
 
         assert origins() == {"example.com"}  # host names are off in a new VPC
         ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
         assert origins() == {"example.com", "cluster.internal"}
-        known = read_known(ec2, route53)
+        known = read_known(ec2, route53, elb)
         assert known.vpc == IPv4Network("10.9.0.0/16")
         view = View(lambda: known, True, MIRRORS, REGION)
         for name in ("api.cluster.internal", "any.example.com", "example.com"):

@@ -17,6 +17,7 @@ import yaml
 
 from rehearsal import cli
 from rehearsal.paths import CHECKOUT, Paths
+from rehearsal.preview import without_plugin_warnings
 from tests.rehearsal.plugins.project import needs_engine
 
 pytestmark = needs_engine
@@ -177,3 +178,53 @@ def test_what_the_program_says_is_one_line(preview: Preview, tmp_path: Path) -> 
     assert status == 1
     assert "Traceback" not in errors
     assert errors.strip().endswith("ValueError: too small")
+
+
+ON_PATH = "warning: using pulumi-{0} from $PATH at /checkout/bin/pulumi-{0}\n"
+SAID = """\
+{language}Previewing update (dev):
+    pulumi:pulumi:Stack groundwork-dev  {language}@ previewing update....
+ +  pulumi:pulumi:Stack groundwork-dev create {aws} +  aws:ec2:Eip nat create warning: is deprecated
+ +  pulumi:pulumi:Stack groundwork-dev create {total}
+Diagnostics:
+  pulumi:pulumi:Stack (groundwork-dev):
+    {language}    {aws}{own}{others}
+Resources:
+    + 2 to create
+"""
+LEFT = """\
+Previewing update (dev):
+@ previewing update....
+ +  aws:ec2:Eip nat create warning: is deprecated
+ +  pulumi:pulumi:Stack groundwork-dev create{total}
+{diagnostics}Resources:
+    + 2 to create
+"""
+STACK_HEAD, EIP_HEAD = "  pulumi:pulumi:Stack (groundwork-dev):\n", "  aws:ec2:Eip (nat):\n"
+OWN, OTHERS = "    warning: something else\n", f"{EIP_HEAD}    warning: is deprecated\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "total", "left"),
+    [
+        ("", "", "2 warnings", ("", "")),
+        (OWN, "", "3 warnings", (" 1 warning", STACK_HEAD + OWN)),
+        ("", OTHERS, "2 warnings", ("", OTHERS)),
+        (OWN + OWN, OTHERS, "4 warnings", (" 2 warnings", STACK_HEAD + OWN + OWN + OTHERS)),
+    ],
+)
+def test_plugins_on_path_are_no_news(
+    own: str, others: str, total: str, left: tuple[str, str]
+) -> None:
+    plugins = {name: ON_PATH.format(name) for name in ("language", "aws")}
+    said = SAID.format(**plugins, own=own, others=others, total=total)
+    diagnostics = f"Diagnostics:\n{left[1]}\n" if left[1] else ""
+    assert without_plugin_warnings(said) == LEFT.format(total=left[0], diagnostics=diagnostics)
+    assert without_plugin_warnings("nothing of it\n\n") == "nothing of it\n\n"
+
+
+def test_a_stack_that_only_had_such_warnings_has_no_line() -> None:
+    listed = f"Diagnostics:\n{STACK_HEAD}    {ON_PATH.format('aws')}\n"
+    for count, left in ((1, ""), (2, "    pulumi:pulumi:Stack groundwork-dev  1 warning\n")):
+        row = f"    pulumi:pulumi:Stack groundwork-dev  {count} warnings\n"
+        assert without_plugin_warnings(f"{row}{listed}Resources:\n") == f"{left}Resources:\n"

@@ -74,6 +74,16 @@ def test_lists_other_than_nodes_replace(make_project: ProjectMaker) -> None:
         ({"access": {"bastion": "k8s-redis"}}, "access.bastion", "has role redis"),
         ({"nodes": [{"name": "k8s-master", "public": False}]}, "access.bastion", "not public"),
         ({"access": {"bastion": "nobody"}}, "access.bastion", "not among the nodes"),
+        (
+            {"access": {"bastion": None, "session_manager": False}},
+            "access.session_manager",
+            "people have no shell",
+        ),
+        (
+            {"access": {"bastion": None, "operator_cidrs": ["8.8.8.0/24"]}},
+            "access.operator_cidrs",
+            "8.8.8.0/24 is on the internet",
+        ),
         ({"ssh": {"private_key_file": "/none"}}, "ssh.private_key_file", "ssh-keygen -t ed25519"),
         ({"aws": {"region": "moon"}}, "aws.region", "pattern"),
         ({"aws": {"region": "us-east-1"}}, "network.zones", "no availability zone of us-east-1"),
