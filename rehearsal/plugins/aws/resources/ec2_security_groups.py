@@ -224,9 +224,10 @@ def _adopt(op: Operation) -> str:
 
 
 def _settle_default(op: Operation) -> None:
-    _set_rules(op, _DIRECTIONS)
+    # the tags first, as officially: who may change only what bears them may then change the rules
     before = tag_map(_group(op).get("Tags"))
     retag_id(op.ec2, op.id, op.tags, sorted(before.keys() - op.tags.keys()))
+    _set_rules(op, _DIRECTIONS)
 
 
 def _read_default(op: Operation) -> Properties | None:

@@ -1,0 +1,1 @@
+"""What must exist in an account before its first `up`: where state lies, and who may deploy."""
