@@ -6,7 +6,9 @@ PYTHON := .venv/bin/python
 JSON ?=
 STACK ?=
 
-.PHONY: help up status preview shell down clean test lint setup benchmark benchmark-preview
+.PHONY: help up status preview shell down clean test lint setup benchmark benchmark-preview \
+  affected environments review review-comment deploy-request deploy drift destroy bootstrap ssh-key \
+  python
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +44,41 @@ benchmark: setup ## the program's cluster phase against a bare parallel-SSH scri
 
 benchmark-preview: setup ## an unchanged preview against the engine's own time, for 14 to 500 nodes
 	@$(PYTHON) benchmarks/preview.py
+
+# For GitHub's jobs (docs/pull-requests.md). What they are given reaches the shell as variables of
+# the environment, never as text of a command.
+affected: python ## environments that a change since BASE touches, as a job's matrix
+	@$(PYTHON) -m delivery affected "$${BASE:?say BASE=<commit>}"
+
+environments: python ## all environments in AWS, as a job's matrix
+	@$(PYTHON) -m delivery environments
+
+review: python ## what a deployment of ENV would do, as Markdown; OUT: a file, too
+	@$(PYTHON) -m delivery preview "$${ENV:?say ENV=<environment>}" $${OUT:+--out "$$OUT"} $${COMMIT:+--commit "$$COMMIT"}
+
+review-comment: python ## put OUT of `make review` on pull request PULL
+	@$(PYTHON) -m delivery comment "$${ENV:?say ENV=<environment>}" "$${OUT:?say OUT=<file>}" --pull "$${PULL:?say PULL=<number>}"
+
+deploy-request: python ## what the event of a job asks to deploy, if it may
+	@$(PYTHON) -m delivery request
+
+deploy: python ## look for drift, then update every stack of ENV (ACCEPT_DRIFT=1, INIT=1: new stacks)
+	@$(PYTHON) -m delivery deploy "$${ENV:?say ENV=<environment>}" $(if $(ACCEPT_DRIFT),--accept-drift) $(if $(INIT),--init)
+
+drift: python ## what was changed by hand in ENV (ISSUE=1: as an issue on GitHub)
+	@$(PYTHON) -m delivery drift "$${ENV:?say ENV=<environment>}" $(if $(ISSUE),--issue)
+
+destroy: python ## delete all that ENV, or one stack of it, holds; CONFIRM=<the same name>
+	@$(PYTHON) -m delivery destroy "$${ENV:?say ENV=<environment or stack>}" --confirm "$${CONFIRM:-}"
+
+bootstrap: python ## state, key and GitHub's roles of an account (docs/bootstrap.md)
+	@$(PYTHON) -m bootstrap $${REGION:+--region "$$REGION"} $${REPOSITORY:+--repository "$$REPOSITORY"} $${ENV:+--environment "$$ENV"} $(if $(PREVIEW),--preview) $(if $(JSON),--json)
+
+ssh-key: python ## the key pair of ENV from SSH_PRIVATE_KEY to where its settings look for it
+	@$(PYTHON) -m delivery ssh-key "$${ENV:?say ENV=<environment>}"
+
+python: # what needs neither root nor system packages
+	@scripts/setup python
 
 setup: ## system packages and the Python environment, if missing
 	@scripts/setup

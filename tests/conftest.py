@@ -37,7 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--write-expected",
         action="store_true",
-        help="write tests/expected/ anew from what the program does now",
+        help="write tests/expected/, tests/delivery/golden and recorded, and the TypeScript "
+        "consumer's types anew from what the program does now",
     )
 
 

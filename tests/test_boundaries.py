@@ -6,14 +6,31 @@ import re
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PROGRAM = ("settings", "infra", "cluster", "gitops", "contract", "policy", "cost")
+PROGRAM = (
+    "settings",
+    "infra",
+    "cluster",
+    "gitops",
+    "contract",
+    "policy",
+    "cost",
+    "bootstrap",
+    "delivery",
+    "operations",
+)
 WORDS = re.compile(r"rehears|moto\b|198\.51\.100|stand-?in\b|netns", re.IGNORECASE)
 
 
 def test_nothing_in_the_program_names_the_rehearsal() -> None:
     files = [CHECKOUT / "__main__.py", CHECKOUT / "Pulumi.yaml"]
     for package in PROGRAM:
-        files += [p for p in (CHECKOUT / package).rglob("*") if p.is_file() and p.suffix != ".pyc"]
+        files += [
+            p
+            for p in (CHECKOUT / package).rglob("*")
+            if p.is_file()
+            and p.suffix != ".pyc"
+            and not any(part.startswith(".") for part in p.parts)
+        ]
     assert len(files) > 30
     found = [
         f"{file.relative_to(CHECKOUT)}:{number}: {line.strip()}"
@@ -34,6 +51,8 @@ def test_no_layer_reads_pulumi_config_and_none_reaches_back() -> None:
     }
     for package, forbidden in later.items():
         for file in (CHECKOUT / package).rglob("*.py"):
+            if "examples" in file.parts:  # other teams' programs
+                continue
             text = file.read_text()
             assert "pulumi.Config(" not in text, file
             for other in forbidden:

@@ -1,0 +1,1 @@
+"""What pull requests and deployments run: preview, comment, drift check, deploy, destroy."""
