@@ -1,78 +1,26 @@
-"""The contract: what a published version promised stays; the schema in the repository is its own.
-
-A name gone or a type narrowed breaks the stacks that read it, so it needs a new major version.
-"""
+"""The contract's model, its schema, and how outputs are published."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pulumi
 import pytest
 
-import contract
 from contract import Contract, NodeOutput
+from contract.promises import promised
 from contract.publish import SECRETS, publish
 from contract.schema import FILE, schema, text
-
-# What version 1 promised, in JSON Schema's words. Add lines; change one only with VERSION 2.
-TEXT: dict[str, Any] = {"type": "string"}
-BY_NAME: dict[str, Any] = {"type": "object", "additionalProperties": TEXT}
-PROMISED = {
-    1: {
-        "contract_version": TEXT,
-        "cluster_name": TEXT,
-        "region": TEXT,
-        "vpc_id": TEXT,
-        "public_subnet_ids": BY_NAME,
-        "private_subnet_ids": BY_NAME,
-        "security_group_ids": BY_NAME,
-        "api_endpoint": TEXT,
-        "api_server": TEXT,
-        "kubeconfig": TEXT,
-        "argocd_url": TEXT,
-        "bastion_address": TEXT,
-        "nodes": {"type": "array", "items": {"$ref": "#/$defs/NodeOutput"}},
-    }
-}
-PROMISED_OF_A_NODE = {1: {"name", "role", "zone", "instance_id", "private_ip"}}
-
-
-def shape(definition: dict[str, Any]) -> dict[str, Any]:
-    """A property without its words for people."""
-    return {k: v for k, v in definition.items() if k not in ("title", "description", "writeOnly")}
-
-
-def broken(promised: dict[str, Any], properties: dict[str, Any]) -> set[str]:
-    """The promised names that are gone or of another type."""
-    return {name for name, wanted in promised.items() if shape(properties.get(name, {})) != wanted}
-
-
-def test_what_this_major_version_promised_is_kept() -> None:
-    major = int(contract.VERSION.split(".")[0])
-    made = schema()
-    assert broken(PROMISED[major], made["properties"]) == set()
-    assert set(made["required"]) >= set(PROMISED[major])
-    node = made["$defs"]["NodeOutput"]
-    assert set(node["required"]) >= PROMISED_OF_A_NODE[major]
-
-
-@pytest.mark.parametrize("name", sorted(PROMISED[1]))
-def test_a_name_that_goes_or_changes_its_type_is_seen(name: str) -> None:
-    properties = dict(schema()["properties"])
-    kept = properties.pop(name)
-    assert broken(PROMISED[1], properties) == {name}
-    assert broken(PROMISED[1], {**properties, name: {**kept, "type": "number"}}) == {name}
 
 
 def test_the_schema_in_the_repository_is_the_models() -> None:
     assert FILE.read_text() == text(), "run: .venv/bin/python -m contract.schema"
 
 
-def test_the_schema_is_the_same_every_time() -> None:
-    assert text() == text()
+def test_the_schema_has_the_outputs_in_the_models_order() -> None:
     assert list(json.loads(text())["properties"]) == list(Contract.model_fields)
 
 
@@ -108,5 +56,15 @@ def test_outputs_that_do_not_fit_are_refused_before_any_is_exported() -> None:
         publish({**values, "colour": "green"}, Contract)
 
 
-def test_the_version_is_semantic() -> None:
-    assert [part.isdigit() for part in contract.VERSION.split(".")] == [True, True, True]
+def test_the_readme_tells_of_each_output_in_the_stack_where_it_is() -> None:
+    parts = re.split(r"\n(?=Of every stack:|With the )", (FILE.parent / "README.md").read_text())[
+        1:
+    ]
+    layers = [("infra", "cluster", "gitops"), ("infra",), ("cluster",), ("gitops",)]
+    told = {
+        name: (kind, where)
+        for where, part in zip(layers, parts, strict=True)
+        for name, kind in re.findall(r"^\| `(\w+)` \| ([\w ]+) \|", part, re.MULTILINE)
+    }
+    outputs = {name: each for name, each in promised().items() if "[" not in name}
+    assert told == {name: (each.type, each.layers) for name, each in outputs.items()}
