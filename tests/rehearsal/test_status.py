@@ -1,223 +1,72 @@
-"""What the cluster says of its nodes and Applications, and whether all is well."""
+"""The rehearsal's status is `operations.status` of its cluster, asked where the operator sits."""
 
 from __future__ import annotations
 
-import json
+import io
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from operations.status import ApplicationStatus, NodeStatus
 from rehearsal import cli, status
 from rehearsal.errors import RehearsalError
+from rehearsal.namespace import OPERATOR
 from rehearsal.paths import Paths
-from rehearsal.status import ApplicationStatus, NodeStatus, Status, read
+from rehearsal.status import Status, read
+from tests.operations.objects import application, fake_kubectl, node
 
-NODE = NodeStatus("k8s-master", True, "control-plane", "v1.34.4", "10.0.1.5", "")
-APPLICATION = ApplicationStatus("root", "Synced", "Healthy", "0123456789abcdef", "")
-Cluster = Callable[..., Status]
-
-# answers `kubectl --kubeconfig=… --request-timeout=… get <what> … -o json` from files beside it
-KUBECTL = """#!{python}
-import pathlib, sys
-folder = pathlib.Path(__file__).parent
-assert sys.argv[1] == f"--kubeconfig={{folder / 'kubeconfig'}}", sys.argv
-assert sys.argv[3] == "get" and sys.argv[-2:] == ["-o", "json"], sys.argv
-if (folder / "error").exists():
-    raise SystemExit((folder / "error").read_text())
-answer = folder / f"{{sys.argv[4]}}.json"
-if not answer.exists():
-    raise SystemExit(f'error: the server doesn\\'t have a resource type "{{sys.argv[4]}}"')
-print(answer.read_text())
-"""
+NODE = NodeStatus("k8s-master", True, "control-plane", "", "v1.34.4", "10.0.1.5", "")
+APPLICATION = ApplicationStatus("root", None, "Synced", "Healthy", "0123456789abcdef", True, "")
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """Reads the status of a cluster that holds just these objects (None: no such type there)."""
-    monkeypatch.setattr(status, "operator_command", list)
-    kubectl = tmp_path / "kubectl"
-    kubectl.write_text(KUBECTL.format(python=sys.executable))
-    kubectl.chmod(0o755)
+def island(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """A machine without the operator's namespace; the commands that were to run in it."""
+    entered: list[list[str]] = []
 
-    def ask(
-        nodes: list[Any] | None, applications: list[Any] | None, error: str | None = None
-    ) -> Status:
-        for what, items in (("nodes", nodes), ("applications.argoproj.io", applications)):
-            if items is not None:
-                (tmp_path / f"{what}.json").write_text(json.dumps({"items": items}))
-        if error is not None:
-            (tmp_path / "error").write_text(error)
-        return read(kubectl, tmp_path / "kubeconfig")
+    def operator_command(command: list[str]) -> list[str]:
+        entered.append(command)
+        return command
 
-    return ask
+    monkeypatch.setattr(status, "operator_command", operator_command)
+    return entered
 
 
-def node(ready: str | None = "True", labels: dict[str, str] | None = None) -> dict[str, Any]:
-    conditions = [{"type": "MemoryPressure", "status": "False", "message": "all is well"}]
-    if ready is not None:
-        conditions.append({"type": "Ready", "status": ready, "message": "no CNI config"})
-    prefix = "node-role.kubernetes.io/"
-    return {
-        "metadata": {
-            "name": "k8s-master",
-            "labels": {f"{prefix}control-plane": "", f"{prefix}api": "", **(labels or {})},
-        },
-        "status": {
-            "conditions": conditions,
-            "addresses": [
-                {"type": "Hostname", "address": "k8s-master"},
-                {"type": "InternalIP", "address": "10.0.1.5"},
-            ],
-            "nodeInfo": {"kubeletVersion": "v1.34.4"},
-        },
-    }
-
-
-def application(sync: str = "Synced", health: str = "Healthy", **more: Any) -> dict[str, Any]:
-    return {
-        "metadata": {"name": "root"},
-        "status": {
-            "sync": {"status": sync, "revision": "0123456789abcdef"},
-            "health": {"status": health},
-            **more,
-        },
-    }
-
-
-def test_a_cluster_that_is_well(cluster: Cluster) -> None:
-    found = cluster([node(labels={"workload": "x"})], [application()])
-    assert found.nodes == [replace(NODE, roles="api,control-plane")]
-    assert found.applications == [APPLICATION]
+def test_it_is_asked_from_the_operators_namespace(tmp_path: Path, island: list[list[str]]) -> None:
+    kubectl = fake_kubectl(tmp_path, [node(), application()])
+    found = read(kubectl, tmp_path / "kubeconfig")
     assert found.well
+    assert [a.name for a in found.applications] == ["root"]
+    assert island == [[str(kubectl)]]
 
 
-@pytest.mark.parametrize(
-    ("ready", "reason"),
-    [("False", "no CNI config"), ("Unknown", "no CNI config"), (None, "no condition yet")],
-)
-def test_a_node_that_is_not_ready_says_why(
-    cluster: Cluster, ready: str | None, reason: str
+def test_it_is_asked_without_the_persons_proxies(
+    tmp_path: Path, island: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = cluster([node(ready)], [application()])
-    assert [(n.ready, n.reason) for n in found.nodes] == [(False, reason)]
-    assert not found.well
-
-
-def test_an_application_that_is_not_well_says_why_in_a_line(cluster: Cluster) -> None:
-    unwell = application(
-        "OutOfSync",
-        "Degraded",
-        conditions=[{"type": "SyncError", "message": "cannot\n render"}],
-        operationState={"phase": "Failed", "message": "hook failed " + "x" * 200},
-    )
-    unwell["status"]["health"]["message"] = "pod crashed"
-    found = cluster([node()], [unwell])
-    (line,) = (a.reason for a in found.applications)
-    assert line.startswith("pod crashed cannot render hook failed xxx")
-    assert len(line) == 160
-    assert not found.well
-
-
-def test_an_operation_that_went_well_is_no_reason(cluster: Cluster) -> None:
-    state = {"phase": "Succeeded", "message": "successfully synced"}
-    found = cluster([node()], [application(operationState=state)])
-    assert found.applications == [APPLICATION]
-
-
-def test_an_application_that_argo_cd_has_not_looked_at_yet(cluster: Cluster) -> None:
-    found = cluster([node()], [{"metadata": {"name": "root"}}])
-    assert found.applications == [ApplicationStatus("root", "Unknown", "Unknown", "", "")]
-    assert not found.well
-
-
-def test_a_cluster_without_argo_cd_has_no_applications(cluster: Cluster) -> None:
-    found = cluster([node()], None)
-    assert found.applications == []
-    assert not found.well
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        ("Unable to connect\n  to the server: EOF\n", "Unable to connect to the server: EOF"),
-        ("", "no answer"),
-    ],
-)
-def test_a_cluster_that_does_not_answer(cluster: Cluster, error: str, told: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\nenv | grep -i proxy >&2; exit 1\n")
+    kubectl.chmod(0o755)
     with pytest.raises(RehearsalError) as raised:
-        cluster([node()], [application()], error or " ")
-    assert str(raised.value) == f"the cluster does not answer ({told}); run `make up`"
+        read(kubectl, tmp_path / "kubeconfig")
+    assert str(raised.value) == "the cluster does not answer (no answer); run `make up`"
 
 
-@pytest.mark.parametrize(
-    ("nodes", "applications", "well"),
-    [
-        ([NODE], [APPLICATION], True),
-        ([NODE, replace(NODE, ready=False)], [APPLICATION], False),
-        ([NODE], [APPLICATION, replace(APPLICATION, sync="OutOfSync")], False),
-        ([NODE], [replace(APPLICATION, health="Progressing"), APPLICATION], False),
-        ([], [APPLICATION], False),
-        ([NODE], [], False),
-        ([], [], False),
-    ],
-)
-def test_it_is_well_when_all_is_and_there_is_something(
-    nodes: list[NodeStatus], applications: list[ApplicationStatus], well: bool
+def test_a_watch_ends_by_ctrl_c(
+    tmp_path: Path, island: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = Status(nodes, applications)
-    assert found.well is well
-    assert json.loads(found.as_json())["well"] is well
+    class Screen(io.StringIO):
+        def flush(self) -> None:
+            if "all: well" in self.getvalue():
+                raise KeyboardInterrupt
 
-
-def test_the_table() -> None:
-    unready = NodeStatus("k8s-worker-long", False, "", "v1.34.4", "", "no CNI config")
-    unwell = replace(APPLICATION, name="auth", sync="OutOfSync", health="Missing", reason="why")
-    assert Status([NODE, unready], [APPLICATION, unwell]).as_table().splitlines() == [
-        "NODE             READY  ROLES          VERSION  ADDRESS",
-        "k8s-master       yes    control-plane  v1.34.4  10.0.1.5",
-        "k8s-worker-long  NO                    v1.34.4            no CNI config",
-        "",
-        "APPLICATION  SYNC       HEALTH   REVISION",
-        "root         Synced     Healthy  01234567",
-        "auth         OutOfSync  Missing  01234567  why",
-    ]
-
-
-def test_the_table_of_nothing() -> None:
-    assert Status([], []).as_table().splitlines() == [
-        "NODE  READY  ROLES  VERSION  ADDRESS",
-        "",
-        "APPLICATION  SYNC  HEALTH  REVISION",
-    ]
-
-
-def test_the_json_is_whole() -> None:
-    assert json.loads(Status([NODE], [APPLICATION]).as_json()) == {
-        "well": True,
-        "nodes": [
-            {
-                "name": "k8s-master",
-                "ready": True,
-                "roles": "control-plane",
-                "version": "v1.34.4",
-                "address": "10.0.1.5",
-                "reason": "",
-            }
-        ],
-        "applications": [
-            {
-                "name": "root",
-                "sync": "Synced",
-                "health": "Healthy",
-                "revision": "0123456789abcdef",
-                "reason": "",
-            }
-        ],
-    }
+    monkeypatch.setattr(sys, "stdout", out := Screen())
+    kubectl = fake_kubectl(tmp_path, [node(), application()])
+    assert status.watch(kubectl, tmp_path / "kubeconfig", False) == 0
+    monkeypatch.undo()
+    assert "root: Synced Healthy" in out.getvalue()
 
 
 @pytest.mark.parametrize(("ready", "code"), [(True, 0), (False, 1)])
@@ -233,7 +82,7 @@ def test_the_commands_exit_code_is_the_status(
     found = Status([replace(NODE, ready=ready)], [APPLICATION])
     (tmp_path / "kubeconfig").touch()
     monkeypatch.setattr(cli, "Paths", lambda: Paths(run=tmp_path))
-    monkeypatch.setattr(cli, "exists", lambda _: True)
+    monkeypatch.setattr(cli, "exists", lambda name: name == OPERATOR)
     monkeypatch.setattr(status, "read", lambda *_: found)
     assert cli.main(["status", *(["--json"] if as_json else [])]) == code
     expected = found.as_json() if as_json else found.as_table()
