@@ -1,6 +1,8 @@
 -- Health of an Application, so that sync waves between child Applications gate: Argo CD has had
 -- no such rule of its own since 1.8 (argo-cd docs/operator-manual/health.md, issue 16870).
--- Healthy only when the verdict is about the source that the spec names now.
+-- Healthy only when the verdict is about the source that the spec names now, and the sync is over,
+-- its hooks too: an Application is Synced before its PostSync hooks have run, and stays so if they
+-- fail.
 hs = {}
 hs.status = "Progressing"
 hs.message = "waiting for the first sync"
@@ -10,10 +12,17 @@ if obj.status ~= nil then
     hs.message = obj.status.health.message or ""
   end
   local sync = obj.status.sync
-  if hs.status == "Healthy" then
+  local operation = obj.status.operationState
+  if operation ~= nil and (operation.phase == "Failed" or operation.phase == "Error") then
+    hs.status = "Degraded"
+    hs.message = "the last sync failed: " .. (operation.message or "no reason given")
+  elseif hs.status == "Healthy" then
     if sync == nil or sync.status ~= "Synced" then
       hs.status = "Progressing"
       hs.message = "waiting to be synced"
+    elseif operation ~= nil and operation.phase ~= "Succeeded" then
+      hs.status = "Progressing"
+      hs.message = "the sync is not over"
     elseif obj.spec.source ~= nil and sync.comparedTo ~= nil and sync.comparedTo.source ~= nil then
       local old = sync.comparedTo.source
       local new = obj.spec.source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -17,12 +17,16 @@ from settings import Settings
 class GitOpsArgs:
     """kubeconfig: secret; address: where operators reach node ports; members: the nodes that
     must have joined before pods are sent; control_plane: what the cluster dies with; none of
-    either if another stack makes them."""
+    either if another stack makes them. vpc_id, backups_bucket, role_arns (by `<namespace>/<service
+    account>`; None where pods take the node's): what the tree is told of AWS."""
 
     settings: Settings
     environment: str
     kubeconfig: pulumi.Output[str]
     address: pulumi.Output[str]
+    vpc_id: pulumi.Output[str]
+    backups_bucket: pulumi.Output[str]
+    role_arns: Mapping[str, pulumi.Output[str]] | None
     members: Sequence[pulumi.Resource]
     control_plane: pulumi.Resource | None
 
@@ -115,11 +119,17 @@ class GitOps(pulumi.ComponentResource):
                     )
                 },
             ),
-            spec=render.root_application(args.settings.gitops, args.environment),
+            spec=render.root_application(
+                args.settings.gitops,
+                args.environment,
+                args.settings.nodes,
+                render.given(args.settings, args.vpc_id, args.backups_bucket, args.role_arns or {}),
+            ),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 provider=provider,
                 depends_on=list(projects),
-                custom_timeouts=pulumi.CustomTimeouts(create="20m", update="20m", delete="10m"),
+                # nothing is deleted while a sync of it runs
+                custom_timeouts=pulumi.CustomTimeouts(create="30m", update="30m", delete="30m"),
             ),
         )

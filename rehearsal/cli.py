@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
 
-from rehearsal import cloud, empty_state, sources, status
+from rehearsal import addons, cloud, empty_state, sources, status
 from rehearsal import preview as previewing
 from rehearsal.engine import STACK, Engine
 from rehearsal.errors import RehearsalError
@@ -105,7 +105,9 @@ def up(paths: Paths, _: argparse.Namespace) -> int:
         found = _settle(stacks.cluster, world, clock)
     print(f"\n{found.as_table()}\n")
     clock.summary(progress)
-    print("\nNot rehearsed:", *(f"  - {line}" for line in NOT_REHEARSED), sep="\n")
+    gitops = load(paths.checkout, stacks.gitops.stack).gitops
+    left_out = addons.not_rehearsed(paths.checkout, STACK, gitops.addons)
+    print("\nNot rehearsed:", *(f"  - {line}" for line in (*NOT_REHEARSED, *left_out)), sep="\n")
     print("\nLook around: make status · make shell · README.md. Remove: make down.")
     return 0
 

@@ -9,14 +9,15 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from bootstrap.names import Names
 from rehearsal import leftovers
 
 ENDPOINT = "http://198.51.100.1:5000"
 REGION = "ap-northeast-2"
-STATE_BUCKET = "groundwork-state"
-SECRETS_ALIAS = "alias/groundwork-secrets"
 AMI_NAME = "debian-12-amd64-rehearsal"
 _ACCOUNT = "123456789012"  # moto's default account
+# what the bootstrap makes: where the state lies, and its key
+STATE = Names("groundwork", _ACCOUNT, REGION)
 
 # What the AWS SDKs of every part are told. These are no secrets: moto checks none.
 ENVIRONMENT = {
@@ -72,35 +73,20 @@ def write_amis(file: Path) -> None:
     file.write_text(json.dumps([ami]))
 
 
-def prepare_state() -> None:
-    """What must exist before the first `pulumi up`: a versioned state bucket and a KMS key."""
-    s3, kms = client("s3"), client("kms")
-    buckets = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
-    if STATE_BUCKET not in buckets:
-        s3.create_bucket(
-            Bucket=STATE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
-    s3.put_bucket_versioning(Bucket=STATE_BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    aliases = {alias["AliasName"] for alias in kms.list_aliases()["Aliases"]}
-    if SECRETS_ALIAS not in aliases:
-        key = kms.create_key(Description="Groundwork's stack secrets")["KeyMetadata"]["KeyId"]
-        kms.create_alias(AliasName=SECRETS_ALIAS, TargetKeyId=key)
-
-
 def locks(stack: str) -> list[dict[str, Any]]:
     """A stack's locks: who holds them, as the engine wrote it (pid, hostname, timestamp)."""
     s3 = client("s3")
     prefix = f".pulumi/locks/organization/groundwork/{stack}/"
-    found = s3.list_objects_v2(Bucket=STATE_BUCKET, Prefix=prefix).get("Contents", [])
+    found = s3.list_objects_v2(Bucket=STATE.state_bucket, Prefix=prefix).get("Contents", [])
     return [
         {
             "key": item["Key"],
-            **json.loads(s3.get_object(Bucket=STATE_BUCKET, Key=item["Key"])["Body"].read()),
+            **json.loads(s3.get_object(Bucket=STATE.state_bucket, Key=item["Key"])["Body"].read()),
         }
         for item in found
     ]
 
 
 def left_over() -> list[str]:
-    """What still exists in the cloud beside the state, a line each; empty after a full destroy."""
-    return list(leftovers.find(client, STATE_BUCKET, SECRETS_ALIAS))
+    """What still exists in the cloud beside the bootstrap's, a line each; empty after a destroy."""
+    return list(leftovers.find(client, STATE))

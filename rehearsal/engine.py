@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ class Engine:
                 ]
             ),
             "PULUMI_HOME": str(self._home),
-            "PULUMI_BACKEND_URL": f"s3://{cloud.STATE_BUCKET}?region={cloud.REGION}"
+            "PULUMI_BACKEND_URL": f"s3://{cloud.STATE.state_bucket}?region={cloud.REGION}"
             f"&endpoint={cloud.ENDPOINT.removeprefix('http://')}"
             "&s3ForcePathStyle=true&disable_https=true",
             "PULUMI_STACK": self.stack,
@@ -82,6 +83,33 @@ class Engine:
     def kubeconfig(self) -> Path:
         """The cluster's kubeconfig, written after `up`, for `make shell` and `make status`."""
         return self.paths.run / "kubeconfig"
+
+    def bootstrap(self, report: Callable[[str], None]) -> None:
+        """`python -m bootstrap` in the rehearsal's account, once: where the state will lie.
+
+        Raises RehearsalError with what it said.
+        """
+        done, log = self._home / "bootstrapped", self.paths.logs / "bootstrap.log"
+        if done.exists():
+            return
+        report("bootstrap of the account: state bucket, key, roles")
+        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.paths.logs.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "bootstrap", "--json", "--region", cloud.REGION]
+        command += ["--repository", "example/groundwork", "--environment", STACK]
+        with log.open("w") as out:
+            ran = subprocess.run(
+                operator_command(command),
+                cwd=self.paths.checkout,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if ran.returncode != 0:
+            raise RehearsalError(f"bootstrap failed; its output is in {log}:\n{_tail(log)}")
+        done.touch()
 
     def prepare(self) -> None:
         """Makes the stack if there is none, and this run's config file from the checkout's."""
@@ -105,7 +133,7 @@ class Engine:
         with tempfile.TemporaryDirectory(dir=self._home) as scratch:
             project = (self.paths.checkout / "Pulumi.yaml").read_text()
             Path(scratch, "Pulumi.yaml").write_text(project)
-            provider = f"awskms://{cloud.SECRETS_ALIAS}?region={cloud.REGION}&awssdk=v2"
+            provider = f"awskms://{cloud.STATE.key_alias}?region={cloud.REGION}&awssdk=v2"
             self._run(["stack", "init", self.stack, "--secrets-provider", provider], Path(scratch))
             Path(scratch, self.config_file.name).rename(self.config_file)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import jmespath  # type: ignore[import-untyped]  # botocore's own
 
+from bootstrap.names import ISSUER, PATH, Names
+
 # (what it is, service, operation, JMESPath of what tells it apart). What AWS itself put into the
 # account is left out, and what lives and dies with another of these.
 _PLAIN = (
@@ -69,7 +71,7 @@ _PLAIN = (
         "OriginAccessControlList.Items[].Name",
     ),
     ("hosted zone", "route53", "list_hosted_zones", "HostedZones[].Name"),
-    ("IAM role", "iam", "list_roles", "Roles[].RoleName"),
+    ("IAM role", "iam", "list_roles", f"Roles[?Path != '{PATH}'].RoleName"),
     (
         "instance profile",
         "iam",
@@ -80,7 +82,7 @@ _PLAIN = (
         "OIDC provider",
         "iam",
         "list_open_id_connect_providers",
-        "OpenIDConnectProviderList[].Arn",
+        f"OpenIDConnectProviderList[?!ends_with(Arn, '/{ISSUER}')].Arn",
     ),
 )
 _CERTIFICATES = "CertificateSummaryList[].DomainName"
@@ -91,17 +93,21 @@ _AWS_ALIASES = "alias/aws/"
 Connect = Callable[..., Any]
 
 
-def find(connect: Connect, state_bucket: str, secrets_alias: str) -> Iterator[str]:
-    """What exists beside the state's bucket and the secrets' key, a line each, such as
-    "VPC vpc-1". connect: `cloud.client`."""
+def find(connect: Connect, bootstrap: Names) -> Iterator[str]:
+    """What exists beside what the bootstrap made, a line each, such as "VPC vpc-1".
+
+    connect: `cloud.client`.
+    """
     connect = cache(connect)
     for what, service, operation, names in _PLAIN:
         yield from (f"{what} {name}" for name in _all(connect(service), operation, names))
-    local = _all(connect("iam"), "list_policies", "Policies[].PolicyName", Scope="Local")
+    names = f"Policies[?Path != '{PATH}'].PolicyName"
+    local = _all(connect("iam"), "list_policies", names, Scope="Local")
     yield from (f"IAM policy {name}" for name in local)
     buckets = _all(connect("s3"), "list_buckets", "Buckets[].Name")
-    yield from (f"bucket {name}" for name in buckets if name != state_bucket)
-    yield from _keys(connect("kms"), secrets_alias)
+    kept = (bootstrap.state_bucket, bootstrap.logs_bucket)
+    yield from (f"bucket {name}" for name in buckets if name not in kept)
+    yield from _keys(connect("kms"), bootstrap.key_alias)
     for acm in (connect("acm"), connect("acm", _CDN_REGION)):
         domains = _all(acm, "list_certificates", _CERTIFICATES)
         yield from (f"certificate {domain} in {acm.meta.region_name}" for domain in domains)

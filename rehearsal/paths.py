@@ -53,6 +53,11 @@ class Paths:
         return self.run / "hosts"
 
     @property
+    def volumes(self) -> Path:
+        """What is on EBS volumes, a folder each, by volume id; every host sees all of it."""
+        return self.run / "volumes"
+
+    @property
     def logs(self) -> Path:
         """One log for each part of the rehearsal."""
         return self.run / "logs"

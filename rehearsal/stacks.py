@@ -33,6 +33,7 @@ class Stacks:
 
     def prepare(self, report: Callable[[str], None]) -> None:
         """Makes the stacks that are not there, and frees those whose engine was killed."""
+        self.engines[0].bootstrap(report)
         self._refuse_others()
         for engine in self.engines:
             engine.prepare()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import dnslib
 
-from rehearsal import cloud
+from rehearsal import cloud, volumes
 from rehearsal.bell import EC2_CHANGED
 from rehearsal.errors import RehearsalError
 from rehearsal.hosts.base import USER, build_base
@@ -36,6 +36,7 @@ from rehearsal.toolchain import Toolchain
 Report = Callable[[str], None]
 SERVICES = "198.51.100.1"
 _PORTS = {"cloud": 5000, "names": 53, "registry": 5001, "mirrors": 80}
+_READY_FILES = {"reconciler": "ready", "volumes": volumes.READY}
 
 
 @dataclass
@@ -72,7 +73,7 @@ class World:
         build_charts(self.paths, module, self.report, helm=self.binaries["helm"])
 
     def start(self) -> None:
-        """Network, cloud, mirrors, names, hosts' reconciler; what runs already is left alone."""
+        """Network, cloud, mirrors, names, hosts, volumes; what runs already is left alone."""
         self.paths.run.mkdir(parents=True, exist_ok=True)
         OWNER.write_text(f"{self.paths.checkout}\n")
         raise_limits(self.paths)
@@ -83,9 +84,6 @@ class World:
                 self.report(f"starting {daemon.name}")
             daemon.start()
             daemon.wait_until(partial(self._ready, daemon.name), limit_s=120)
-            if daemon.name == "cloud":
-                with inside(OPERATOR):
-                    cloud.prepare_state()
         self.seed()
 
     def seed(self) -> None:
@@ -111,7 +109,7 @@ class World:
         OWNER.unlink(missing_ok=True)
 
     def running(self) -> bool:
-        """True if the cloud and the reconciler of this checkout run."""
+        """True if all parts of this checkout run."""
         return exists(OPERATOR) and all(daemon.pid() for daemon in self._daemons())
 
     def _daemons(self) -> list[Daemon]:
@@ -142,6 +140,7 @@ class World:
                 *("--charts", str(charts), "--git", str(run / "git"), "--files", str(files)),
             ],
             "reconciler": [*python, "rehearsal.reconciler", "--endpoint", cloud.ENDPOINT],
+            "volumes": [*python, "rehearsal.volumes", "--endpoint", cloud.ENDPOINT],
         }
         environment = {
             **cloud.ENVIRONMENT,
@@ -165,8 +164,8 @@ class World:
 
     def _ready(self, name: str) -> bool:
         """Whether a part answers, or says that it works."""
-        if name == "reconciler":
-            return (self.paths.run / "ready").exists()
+        if name in _READY_FILES:
+            return (self.paths.run / _READY_FILES[name]).exists()
         with inside(OPERATOR):
             if name == "names":
                 return _resolves()

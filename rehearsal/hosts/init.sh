@@ -94,6 +94,11 @@ for real in var/lib/containerd var/lib/kubelet var/lib/etcd var/log; do
   mount --bind "$folder/state/$real" "$real"
 done
 
+# EBS volumes of all hosts, beside the hosts' own folders: what is on them outlives a host. Which
+# pod gets which is the PersistentVolumes' to say.
+mkdir -p "$folder/../../volumes" var/lib/volumes
+mount --bind "$folder/../../volumes" var/lib/volumes
+
 pivot_root . mnt
 # Shared propagation only after the pivot, which refuses shared mounts.
 # shellcheck disable=SC2016  # expanded by the shell inside

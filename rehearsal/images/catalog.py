@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rehearsal.errors import RehearsalError
+from rehearsal.images import databases
 from rehearsal.images.debian import DebianFiles
 from rehearsal.images.oci import Directory, Entry, File, Image, Link, layer
+from rehearsal.images.parts import TMP, account, scripts
 
 KUBERNETES_VERSION = "1.34.4"
 ETCD_VERSION = "3.6.5"
@@ -25,7 +27,6 @@ REDIS = f"docker.io/library/redis:{REDIS_VERSION}"
 Binaries = Mapping[str, Path]
 _HERE = Path(__file__).parent
 _AGENT = _HERE.parent / "cni" / "agent.sh"
-_TMP = Directory("tmp", mode=0o1777)
 
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 # kubeadm reads etcd's and Kubernetes' own programs by name, so the file names are upstream's.
@@ -33,6 +34,7 @@ NEEDED = {
     "kubernetes": (*CONTROL_PLANE, "kube-proxy", "etcd", "etcdctl", "coredns", "pause"),
     "argocd": ("argocd", "helm", "kustomize"),
     "services": ("service",),
+    "databases": (),
 }
 GROUPS = tuple(NEEDED)
 
@@ -70,6 +72,8 @@ def images(group: str, binaries: Binaries, debian: Callable[[], DebianFiles]) ->
             return (*_kubernetes(binaries), *_nodes(binaries, debian()))
         case "argocd":
             return (_argocd(binaries, debian()), _redis(debian()))
+        case "databases":
+            return databases.images(debian())
         case _:
             return tuple(_service(name, binaries) for name in SERVICES)
 
@@ -88,6 +92,7 @@ def references() -> frozenset[str]:
             CNI,
             BUSYBOX,
             REDIS,
+            *databases.REFERENCES,
         }
     )
 
@@ -116,7 +121,7 @@ def _kubernetes(binaries: Binaries) -> list[Image]:
 
 def _nodes(binaries: Binaries, debian: DebianFiles) -> list[Image]:
     """What every node runs. The network tools are one layer of two images, pulled once a host."""
-    network = layer([*_network_tools(debian), _TMP])
+    network = layer([*_network_tools(debian), TMP])
     # Not busybox's own shell: that runs busybox's `ip` whatever PATH says.
     shell = (*debian.programs("usr/bin/dash"), Link("usr/bin/sh", "dash"))
     programs = debian.programs("usr/bin/curl", "usr/bin/jq")
@@ -138,7 +143,7 @@ def _nodes(binaries: Binaries, debian: DebianFiles) -> list[Image]:
             (network, layer(tools, plugins), layer([agent])),
             entrypoint=("/usr/local/bin/agent",),
         ),
-        Image(BUSYBOX, (layer(_busybox(debian), links, [_TMP]),), command=("sh",)),
+        Image(BUSYBOX, (layer(_busybox(debian), links, [TMP]),), command=("sh",)),
     ]
 
 
@@ -180,16 +185,16 @@ def _argocd(binaries: Binaries, debian: DebianFiles) -> Image:
         Directory("usr/share/git-core/templates"),
         Link("usr/bin/sh", "dash"),
         File("etc/ssl/certs/ca-certificates.crt", debian.certificates(), mode=0o644),
-        *_account("argocd", "/home/argocd"),
+        *account("argocd", "/home/argocd"),
         home,
-        _TMP,
+        TMP,
         # Where the pods' ConfigMaps and the key ring are mounted.
         File("app/config/ssh/ssh_known_hosts", b"", mode=0o644),
         Link("etc/ssh/ssh_known_hosts", "/app/config/ssh/ssh_known_hosts"),
         Directory("app/config/tls"),
         Directory("app/config/gpg/source"),
         Directory("app/config/gpg/keys", mode=0o700, uid=999),
-        *_scripts("argocd"),
+        *scripts("argocd"),
         Link("usr/local/bin/uid_entrypoint.sh", "entrypoint.sh"),
     ]
     components = [
@@ -221,9 +226,9 @@ def _redis(debian: DebianFiles) -> Image:
         (
             layer(
                 programs,
-                _account("redis", "/data"),
-                _scripts("redis"),
-                [Link("usr/bin/sh", "dash"), Directory("data", uid=999, gid=999), _TMP],
+                account("redis", "/data"),
+                scripts("redis"),
+                [Link("usr/bin/sh", "dash"), Directory("data", uid=999, gid=999), TMP],
             ),
         ),
         entrypoint=("docker-entrypoint.sh",),
@@ -248,24 +253,4 @@ def _service_reference(name: str) -> str:
 
 
 def _local_bin(binaries: Binaries, *names: str) -> frozenset[Entry]:
-    return layer([_TMP], [File(f"usr/local/bin/{name}", binaries[name]) for name in names])
-
-
-def _account(name: str, home: str) -> Iterable[Entry]:
-    """User and group `name` with id 999 beside root."""
-    passwd = f"root:x:0:0:root:/root:/sbin/nologin\n{name}:x:999:999::{home}:/sbin/nologin\n"
-    group = f"root:x:0:\n{name}:x:999:\n"
-    return (
-        File("etc/passwd", passwd.encode(), mode=0o644),
-        File("etc/group", group.encode(), mode=0o644),
-        File("etc/nsswitch.conf", b"hosts: files dns\n", mode=0o644),
-    )
-
-
-def _scripts(image: str) -> list[Entry]:
-    root = _HERE / "rootfs" / image
-    return [
-        File(str(file.relative_to(root)), file.read_bytes())
-        for file in sorted(root.rglob("*"))
-        if file.is_file()
-    ]
+    return layer([TMP], [File(f"usr/local/bin/{name}", binaries[name]) for name in names])

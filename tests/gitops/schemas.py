@@ -35,12 +35,16 @@ def write(folder: Path, toolchain: Toolchain) -> None:
                     folder, kind["group"] or kind["version"], kind["kind"], kind["version"], made
                 )
     for file in (toolchain.module_directory("argocd") / "manifests/crds").glob("*-crd.yaml"):
-        spec = yaml.safe_load(file.read_text())["spec"]
-        for version in spec["versions"]:
-            made = version["schema"]["openAPIV3Schema"]
-            _strict(made)
-            made["properties"]["metadata"] = {"type": "object"}
-            _write(folder, spec["group"], spec["names"]["kind"], version["name"], made)
+        write_crd(folder, yaml.load(file.read_text(), Loader=yaml.CSafeLoader)["spec"])
+
+
+def write_crd(folder: Path, spec: dict[str, Any]) -> None:
+    """A file for each version of a CustomResourceDefinition; spec: its own, which is changed."""
+    for version in spec["versions"]:
+        made = version["schema"]["openAPIV3Schema"]
+        _strict(made)
+        made["properties"]["metadata"] = {"type": "object"}
+        _write(folder, spec["group"], spec["names"]["kind"], version["name"], made)
 
 
 def _reachable(name: str, definitions: dict[str, Any]) -> set[str]:

@@ -1,8 +1,10 @@
-"""The health rule for Applications, judged by Argo CD itself from files."""
+"""The health rules for Applications and ApplicationSets, judged by Argo CD itself from files."""
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,21 +52,96 @@ CASES: list[tuple[str, dict[str, Any] | None, str]] = [
         {"health": {"status": "Degraded"}, "sync": {**SYNCED, "status": "OutOfSync"}},
         "Degraded",
     ),
+    (
+        "hooks still run",
+        {"health": HEALTHY, "sync": SYNCED, "operationState": {"phase": "Running"}},
+        "Progressing",
+    ),
+    (
+        "synced, hooks too",
+        {"health": HEALTHY, "sync": SYNCED, "operationState": {"phase": "Succeeded"}},
+        "Healthy",
+    ),
+    (
+        "a PostSync hook failed",
+        {"health": HEALTHY, "sync": SYNCED, "operationState": {"phase": "Failed"}},
+        "Degraded",
+    ),
+    (
+        "a PreSync hook failed",
+        {
+            "health": {"status": "Missing"},
+            "sync": {**SYNCED, "status": "OutOfSync"},
+            "operationState": {"phase": "Error", "message": "job failed"},
+        },
+        "Degraded",
+    ),
     ("missing", {"health": {"status": "Missing"}, "sync": SYNCED}, "Missing"),
     ("suspended", {"health": {"status": "Suspended"}, "sync": SYNCED}, "Suspended"),
 ]
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
-)
-def test_the_verdict(
-    tool: ToolFinder,
-    make_project: ProjectMaker,
-    tmp_path: Path,
-    status: dict[str, Any] | None,
-    expected: str,
-) -> None:
+WRITTEN = [{"type": "ResourcesUpToDate", "status": "True"}]
+
+
+def application(name: str, health: str | None = "Healthy", sync: str = "Synced") -> dict[str, Any]:
+    """As the ApplicationSet controller notes it."""
+    verdict = {} if health is None else {"health": {"status": health}}
+    return {"kind": "Application", "name": name, "status": sync, **verdict}
+
+
+def after(*resources: dict[str, Any], conditions: list[dict[str, str]] = WRITTEN) -> dict[str, Any]:
+    return {"conditions": conditions, "resources": list(resources)}
+
+
+SETS: list[tuple[str, dict[str, Any] | None, str]] = [
+    ("no status", None, "Progressing"),
+    ("written, and nothing else", after(), "Progressing"),
+    ("all are well", after(application("a"), application("b")), "Healthy"),
+    ("one is not there yet", after(application("a")), "Progressing"),
+    ("one has no verdict", after(application("a"), application("b", None)), "Progressing"),
+    ("one goes on", after(application("a", "Progressing"), application("b")), "Progressing"),
+    ("one is missing", after(application("a"), application("b", "Missing")), "Progressing"),
+    (
+        "one is out of sync",
+        after(application("a", sync="OutOfSync"), application("b")),
+        "Progressing",
+    ),
+    (
+        "one is degraded, another goes on",
+        after(application("a", "Progressing"), application("b", "Degraded")),
+        "Degraded",
+    ),
+    (
+        "an error",
+        after(
+            application("a"),
+            application("b"),
+            conditions=[
+                *WRITTEN,
+                {"type": "ErrorOccurred", "status": "True", "message": "no such project"},
+            ],
+        ),
+        "Degraded",
+    ),
+    (
+        "not written",
+        after(
+            application("a"),
+            application("b"),
+            conditions=[{"type": "ResourcesUpToDate", "status": "False"}],
+        ),
+        "Progressing",
+    ),
+]
+
+
+Judge = Callable[[dict[str, Any]], str]
+
+
+@pytest.fixture
+def judge(tool: ToolFinder, make_project: ProjectMaker, tmp_path: Path) -> Judge:
+    """Argo CD's verdict on an object, by the chart's values."""
     values = render.chart_values(load(make_project(), "test").gitops)
     config_map = {
         "apiVersion": "v1",
@@ -76,24 +153,56 @@ def test_the_verdict(
         },
         "data": values["configs"]["cm"],
     }
-    application = {
+    (tmp_path / "cm.yaml").write_text(yaml.safe_dump(config_map))
+
+    def verdict(judged: dict[str, Any]) -> str:
+        (tmp_path / "object.yaml").write_text(yaml.safe_dump(judged))
+        command = [str(tool("argocd")), "admin", "settings", "resource-overrides", "health"]
+        done = subprocess.run(
+            [*command, "object.yaml", "--argocd-cm-path", "cm.yaml"],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        (found,) = re.findall(r"^STATUS: (\w+)$", done.stdout, re.M)
+        return str(found)
+
+    return verdict
+
+
+def made(kind: str, spec: dict[str, Any], status: dict[str, Any] | None) -> dict[str, Any]:
+    return {
         "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Application",
+        "kind": kind,
         "metadata": {"name": "a", "namespace": "argocd"},
-        "spec": {"source": SOURCE},
+        "spec": spec,
         **({} if status is None else {"status": status}),
     }
-    files = {"cm.yaml": config_map, "app.yaml": application}
-    for name, document in files.items():
-        (tmp_path / name).write_text(yaml.safe_dump(document))
-    command = [str(tool("argocd")), "admin", "settings", "resource-overrides", "health"]
-    done = subprocess.run(
-        [*command, "app.yaml", "--argocd-cm-path", "cm.yaml"],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"STATUS: {expected}" in done.stdout.splitlines(), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_the_verdict_on_an_application(
+    judge: Judge, status: dict[str, Any] | None, expected: str
+) -> None:
+    assert judge(made("Application", {"source": SOURCE}, status)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [case[1:] for case in SETS], ids=[case[0] for case in SETS]
+)
+def test_the_verdict_on_an_applicationset(
+    judge: Judge, status: dict[str, Any] | None, expected: str
+) -> None:
+    elements = [{"domain": "a"}, {"domain": "b"}]
+    spec = {"generators": [{"list": {"elements": elements}}]}
+    assert judge(made("ApplicationSet", spec, status)) == expected
+
+
+def test_what_cannot_be_counted_does_not_pass_for_healthy(judge: Judge) -> None:
+    spec = {"generators": [{"git": {"directories": [{"path": "*"}]}}]}
+    assert judge(made("ApplicationSet", spec, after(application("a")))) == "Unknown"

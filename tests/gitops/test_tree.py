@@ -1,270 +1,248 @@
-"""The tree that Argo CD pulls, rendered by the helm and kustomize that Argo CD itself uses."""
+"""The tree's shape: one list of domains, waves, sync policies, what environments differ in."""
 
 from __future__ import annotations
 
-import re
+import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from cluster.render import labels
 from gitops import render
-from settings import Node, Settings, load
-from tests.conftest import CHECKOUT, ProjectMaker, ToolFinder
-from tests.gitops import schemas
+from settings import Node
+from tests.conftest import ToolFinder
+from tests.gitops.conftest import ENVIRONMENTS, TreeMaker
+from tests.gitops.rendering import (
+    TREE,
+    Renderer,
+    Tree,
+    containers,
+    generated,
+    of_kind,
+    output,
+    pods,
+)
 
-TREE = CHECKOUT / "gitops" / "tree"
-OVERLAYS = sorted(path.name for path in (TREE / "k8s/overlays").iterdir() if path.is_dir())
-PINNED = re.compile(r"^[\w./:-]+?(:v?\d[\w.-]*|@sha256:[0-9a-f]{64})$")
-REPOSITORY = "https://git.example/groundwork.git"
-
-Object = dict[str, Any]
+DOMAINS = ["auth", "character", "chat", "info", "location", "my", "scan"]
+PHASES = {"1": ["auth", "my", "scan"], "2": ["character", "location"], "3": ["chat", "info"]}
 
 
-def output(*command: str | Path) -> str:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+def missing(tree: Path, domains: list[str]) -> list[str]:
+    """What `tree` lacks, or has too much, for just these domains to be APIs."""
+    listed = yaml.safe_load((tree / "k8s/infrastructure/domains/kustomization.yaml").read_text())
+    found = []
+    for folder in ("k8s/overlays", "k8s/infrastructure/domains"):
+        there = {each.name for each in (tree / folder).iterdir() if each.is_dir()}
+        found += [f"{folder}/{each}/: is missing" for each in sorted(set(domains) - there)]
+        found += [f"{folder}/{each}/: is no domain's" for each in sorted(there - set(domains))]
+        for domain in sorted(there & set(domains)):
+            lines = (tree / folder / domain / "kustomization.yaml").read_text().splitlines()
+            for line, wanted in zip(lines, pattern(tree / folder, domain), strict=True):
+                if line != wanted and not wanted.startswith("    newTag:"):
+                    found.append(f"{folder}/{domain}/kustomization.yaml: has {line}, not {wanted}")
+    name = "k8s/infrastructure/domains/kustomization.yaml"
+    found += [f"{name}: {each} is missing" for each in domains if each not in listed["resources"]]
+    return found
+
+
+def pattern(folder: Path, domain: str) -> list[str]:
+    """The lines of a domain's kustomization, by the one of auth."""
+    text = (folder / "auth/kustomization.yaml").read_text()
+    return text.replace("auth", domain).splitlines()
+
+
+def test_the_tree_has_what_each_domain_needs_and_nothing_else(tree: Tree) -> None:
+    assert missing(TREE, tree.domains) == []
+    assert tree.domains == DOMAINS
+
+
+def test_a_new_domain_is_one_line_of_node_data_and_a_test_names_the_rest(
+    tree_of: TreeMaker, tool: ToolFinder, tmp_path: Path
+) -> None:
+    settings = tree_of("prod").settings
+    node = settings.nodes[1]
+    shop = Node(
+        **{**node.model_dump(), "name": "k8s-api-shop"}
+        | {"labels": {"domain": "shop", "phase": "2"}}
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    settings = settings.model_copy(update={"nodes": (*settings.nodes, shop)})
+    tree = tmp_path / "changed"
+    shutil.copytree(TREE, tree)
+    told = missing(tree, [*DOMAINS, "shop"])
+    assert told == [
+        "k8s/overlays/shop/: is missing",
+        "k8s/infrastructure/domains/shop/: is missing",
+        "k8s/infrastructure/domains/kustomization.yaml: shop is missing",
+    ]
+    for folder in ("k8s/overlays", "k8s/infrastructure/domains"):
+        shutil.copytree(tree / folder / "auth", tree / folder / "shop")
+        file = tree / folder / "shop/kustomization.yaml"
+        file.write_text("\n".join(pattern(tree / folder, "shop")) + "\n")
+    listed = tree / "k8s/infrastructure/domains/kustomization.yaml"
+    listed.write_text(listed.read_text() + "  - shop\n")
+    assert missing(tree, [*DOMAINS, "shop"]) == []
+    made = Renderer(tool, tmp_path / "scratch", tree).tree("prod", settings)
+    part = made.api("shop")
+    assert (part.wave, part.namespace) == (4, "shop")
+    assert {each["metadata"]["namespace"] for each in part.objects} == {"shop"}
+    projects = render.projects(settings.gitops, settings.nodes)
+    assert "shop" in {each["namespace"] for each in projects[part.project]["destinations"]}
+    assert "shop" in {
+        each["metadata"]["namespace"]
+        for each in of_kind(made.parts["infrastructure"].objects, "NetworkPolicy")
+    }
 
 
-class Tree:
-    """The tree's three parts, rendered."""
-
-    def __init__(self, tool: ToolFinder) -> None:
-        def kustomize(folder: str) -> list[Object]:
-            return objects(output(tool("kustomize"), "build", TREE / "k8s" / folder))
-
-        values = ["--set", f"repoURL={REPOSITORY}", "--set", "environment=prod"]
-        chart = output(tool("helm"), "template", "root", TREE / "argocd", *values)
-        self.apps = objects(chart)
-        self.infrastructure = kustomize("infrastructure")
-        self.overlays = {name: kustomize(f"overlays/{name}") for name in OVERLAYS}
-
-    @property
-    def everything(self) -> list[Object]:
-        return [*self.apps, *self.infrastructure, *self.workloads]
-
-    @property
-    def workloads(self) -> list[Object]:
-        return [each for found in self.overlays.values() for each in found]
+def test_a_removed_nodes_domain_is_no_api(tree_of: TreeMaker, renderer: Renderer) -> None:
+    settings = tree_of("prod").settings
+    nodes = tuple(node for node in settings.nodes if node.labels.get("domain") != "chat")
+    made = renderer.tree("prod", settings.model_copy(update={"nodes": nodes}))
+    assert "ecoeco-api-chat" not in made.parts and "ecoeco-api-info" in made.parts
 
 
-def objects(text: str) -> list[Object]:
-    return [each for each in yaml.safe_load_all(text) if each]
+def test_waves_are_in_the_order_of_what_needs_what(tree: Tree) -> None:
+    waves = {name: part.wave for name, part in tree.ours.items()}
+    apis = {name for name in waves if name.startswith("ecoeco-api-")}
+    assert {name: waves[name] for name in waves.keys() - apis} == {
+        "infrastructure": 0,
+        "databases": 1,
+        "workers": 2,
+        **({"credentials": 1} if "credentials" in waves else {}),
+    }
+    for phase, domains in PHASES.items():
+        for domain in domains:
+            assert waves[f"ecoeco-api-{domain}"] == 2 + int(phase)
+    assert len(apis) == len(DOMAINS)
 
 
-def of_kind(found: list[Object], kind: str) -> list[Object]:
-    return [each for each in found if each["kind"] == kind]
+def test_each_phase_is_an_applicationset_of_its_own(tree: Tree) -> None:
+    found = {}
+    for each in of_kind(tree.children, "ApplicationSet"):
+        (generator,) = each["spec"]["generators"]
+        elements = generator["list"]["elements"]
+        (phase,) = {element["phase"] for element in elements}
+        assert each["metadata"]["name"] == f"ecoeco-apis-phase-{phase}"
+        found[phase] = [element["domain"] for element in elements]
+        # a strategy would switch auto-sync off, and self-healing with it
+        assert "strategy" not in each["spec"]
+    assert found == PHASES
 
 
-def pods(found: list[Object]) -> Iterator[Object]:
-    """The pod templates of all workloads."""
-    for each in found:
-        template = each.get("spec", {}).get("template", {})
-        if "containers" in template.get("spec", {}):
-            yield template
+def test_every_application_is_kept_as_git_has_it(tree: Tree) -> None:
+    for part in tree.ours.values():
+        spec = part.application["spec"]
+        assert spec["syncPolicy"] == {
+            "automated": {"prune": True, "selfHeal": True, "allowEmpty": False},
+            "syncOptions": [
+                "CreateNamespace=true",
+                "PrunePropagationPolicy=foreground",
+                "PruneLast=true",
+            ],
+            "retry": {
+                "limit": 3,
+                "backoff": {"duration": "5s", "factor": 2, "maxDuration": "1m"},
+            },
+        }
+        metadata = part.application["metadata"]
+        assert metadata["finalizers"] == ["resources-finalizer.argocd.argoproj.io"]
+        assert spec["source"]["targetRevision"] == tree.settings.gitops.revision
 
 
-@pytest.fixture(scope="module")
-def tree(tool: ToolFinder) -> Tree:
-    return Tree(tool)
+def test_an_api_is_named_and_labelled_by_its_domain(tree: Tree) -> None:
+    for domain in tree.domains:
+        metadata = tree.api(domain).application["metadata"]
+        assert metadata["labels"]["domain"] == domain
+        labels = {each["metadata"]["labels"]["domain"] for each in tree.api(domain).objects}
+        assert labels == {domain}
+        names = {each["metadata"]["name"] for each in tree.api(domain).objects}
+        assert names == {f"{domain}-{kind}" for kind in ("api", "migration", "smoke-test")}
 
 
-@pytest.fixture
-def settings(make_project: ProjectMaker) -> Settings:
-    return load(make_project(), "test")
+def test_namespaces_are_made_by_the_infrastructure_before_anything_is_in_them(tree: Tree) -> None:
+    made = {
+        each["metadata"]["name"]
+        for each in of_kind(tree.parts["infrastructure"].objects, "Namespace")
+    }
+    assert made == {*DOMAINS, "databases", "workers", "monitoring"}
+    for part in tree.ours.values():
+        used = {o["metadata"]["namespace"] for o in part.objects if "namespace" in o["metadata"]}
+        assert used <= made, part.name
+        assert part.name == "infrastructure" or part.wave > tree.parts["infrastructure"].wave
+    used = {part.namespace for part in tree.ours.values()}
+    assert used <= {*made, "default"}
 
 
-def test_every_api_has_an_overlay_and_every_overlay_an_api() -> None:
-    values = yaml.safe_load((TREE / "argocd/values.yaml").read_text())
-    domains = [api["domain"] for api in values["apis"]]
-    assert sorted(domains) == OVERLAYS
-    assert OVERLAYS
+def test_every_values_file_is_an_environments() -> None:
+    files = {file.stem.removeprefix("values-") for file in (TREE / "argocd").glob("values-*.yaml")}
+    assert files <= set(ENVIRONMENTS)
 
 
-def test_the_applicationset_lists_the_apis(tree: Tree) -> None:
-    (made,) = of_kind(tree.apps, "ApplicationSet")
-    elements = made["spec"]["generators"][0]["list"]["elements"]
-    assert [each["domain"] for each in elements] == OVERLAYS
-    template = made["spec"]["template"]
-    assert template["metadata"]["name"] == "ecoeco-api-{{.domain}}"
-    assert template["spec"]["source"]["path"] == "gitops/tree/k8s/overlays/{{.domain}}"
+def test_environments_differ_by_data_alone(tree_of: TreeMaker) -> None:
+    def least(environment: str) -> set[int]:
+        found = of_kind(tree_of(environment).objects, "HorizontalPodAutoscaler")
+        return {each["spec"]["minReplicas"] for each in found}
+
+    assert (least("prod"), least("dev")) == ({2}, {1})
+    kinds = {each["kind"] for each in tree_of("rehearsal").objects}
+    assert "ServiceMonitor" in kinds
+    assert not kinds & {"ExternalSecret", "ClusterExternalSecret"}
+    assert {"ServiceMonitor", "ClusterExternalSecret"} <= {
+        e["kind"] for e in tree_of("prod").objects
+    }
 
 
-def test_applications_take_the_root_apps_source_in_order_of_their_waves(tree: Tree) -> None:
-    (infrastructure,) = of_kind(tree.apps, "Application")
-    (apis,) = of_kind(tree.apps, "ApplicationSet")
-    wave = "argocd.argoproj.io/sync-wave"
-    assert infrastructure["metadata"]["annotations"][wave] == "0"
-    assert apis["metadata"]["annotations"][wave] == "3"
-    for source in (infrastructure["spec"]["source"], apis["spec"]["template"]["spec"]["source"]):
-        assert (source["repoURL"], source["targetRevision"]) == (REPOSITORY, "main")
-    assert (TREE.parent.parent / infrastructure["spec"]["source"]["path"]).is_dir()
+def test_without_add_ons_there_is_nothing_of_their_kinds(tool: ToolFinder) -> None:
+    values = {"repoURL": "https://git.example/x.git", "environment": "prod"}
+    text = yaml.safe_dump({**values, "apis": [{"domain": "auth", "phase": "1"}]})
+    command = [str(tool("helm")), "template", "root", str(TREE / "argocd"), "--values", "-"]
+    children = list(yaml.safe_load_all(output(*command, stdin=text)))
+    names = {child["metadata"]["name"] for child in children}
+    assert names == {"infrastructure", "databases", "workers", "ecoeco-apis-phase-1"}
+    for child in children:
+        for application in generated(child):
+            assert "kustomize" not in application["spec"]["source"]
 
 
-def test_the_chart_refuses_to_be_rendered_without_a_repository(tool: ToolFinder) -> None:
+def test_a_tag_of_the_environment_takes_the_place_of_the_overlays(
+    renderer: Renderer, tool: ToolFinder
+) -> None:
+    values = {"repoURL": "https://git.example/x.git", "environment": "prod"}
+    apis = [{"domain": "auth", "phase": "1"}, {"domain": "my", "phase": "1"}]
+    given = {"apis": apis, "addons": {"cluster": {"name": "c"}}, "tags": {"my": "v9.9.9"}}
+    text = yaml.safe_dump({**values, **given})
+    command = [str(tool("helm")), "template", "root", str(TREE / "argocd"), "--values", "-"]
+    (child,) = yaml.safe_load_all(output(*command, "-s", "templates/apis.yaml", stdin=text))
+    auth, my = generated(child)
+    assert "images" not in auth["spec"]["source"]["kustomize"]
+    source = my["spec"]["source"]["kustomize"]
+    assert source["images"] == ["ghcr.io/sesacthon/placeholder=ghcr.io/sesacthon/my:v9.9.9"]
+    built = renderer.kustomize("k8s/overlays/my", source["components"], source["images"])
+    images = {each["image"] for pod in pods(built) for each in containers(pod)}
+    assert images == {"ghcr.io/sesacthon/my:v9.9.9"}
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ("{environment: prod}", "repoURL is required"),
+        ("{repoURL: x, apis: [{domain: auth}]}", "phase"),
+        ("{repoURL: x, apis: [{domain: auth, phase: '4'}]}", "phase"),
+        ("{repoURL: x, tags: {auth: latest}}", "auth"),
+        ("{repoURL: x, components: {all: []}}", "all"),
+    ],
+)
+def test_the_chart_refuses_values_that_it_does_not_know(
+    tool: ToolFinder, values: str, reason: str
+) -> None:
     done = subprocess.run(
-        [tool("helm"), "template", "root", TREE / "argocd"],
-        stdin=subprocess.DEVNULL,
+        [tool("helm"), "template", "root", TREE / "argocd", "--values", "-"],
+        input=values,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.returncode != 0 and "repoURL is required" in done.stderr
-
-
-def test_projects_permit_what_their_applications_make(tree: Tree, settings: Settings) -> None:
-    projects = render.projects(settings.gitops, settings.nodes)
-    (infrastructure,) = of_kind(tree.apps, "Application")
-    (apis,) = of_kind(tree.apps, "ApplicationSet")
-    platform = projects[infrastructure["spec"]["project"]]
-    services = projects[apis["spec"]["template"]["spec"]["project"]]
-
-    def kind(each: Object) -> dict[str, str]:
-        group = each["apiVersion"].rpartition("/")[0]
-        return {"group": group, "kind": each["kind"]}
-
-    for each in tree.infrastructure:
-        if "namespace" not in each["metadata"]:
-            assert kind(each) in platform["clusterResourceWhitelist"]
-    namespaces = {each["namespace"] for each in services["destinations"]}
-    for each in tree.workloads:
-        assert kind(each) in services["namespaceResourceWhitelist"]
-        assert each["metadata"]["namespace"] in namespaces
-
-
-def test_namespaces_of_workloads_are_made_by_infrastructure(tree: Tree) -> None:
-    made = {each["metadata"]["name"] for each in of_kind(tree.infrastructure, "Namespace")}
-    for domain, found in tree.overlays.items():
-        assert {each["metadata"]["namespace"] for each in found} == {domain}
-        assert domain in made
-    for policy in of_kind(tree.infrastructure, "NetworkPolicy"):
-        assert policy["metadata"]["namespace"] in made
-
-
-def test_every_domains_namespace_is_restricted_and_isolated(tree: Tree) -> None:
-    isolated = {
-        policy["metadata"]["namespace"]
-        for policy in of_kind(tree.infrastructure, "NetworkPolicy")
-        if policy["spec"]["podSelector"] == {} and "Ingress" in policy["spec"]["policyTypes"]
-    }
-    for namespace in of_kind(tree.infrastructure, "Namespace"):
-        metadata = namespace["metadata"]
-        assert metadata["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-        assert metadata["name"] in isolated
-
-
-def test_images_are_pinned(tree: Tree) -> None:
-    images = [
-        container["image"]
-        for pod in pods(tree.everything)
-        for container in [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
-    ]
-    assert len(images) >= len(OVERLAYS)
-    for image in images:
-        assert PINNED.match(image) and "placeholder" not in image, image
-
-
-@pytest.mark.parametrize("image", ["a/b", "a/b:latest", "a/b:main", "host:5000/a/b"])
-def test_what_counts_as_not_pinned(image: str) -> None:
-    assert not PINNED.match(image)
-
-
-def accepts(node: Node, pod: Object) -> bool:
-    """Whether the node has what the pod selects, and no taint that it does not tolerate."""
-    selected = pod["spec"].get("nodeSelector", {}).items() <= labels(node).items()
-    tolerated = {
-        f"{t['key']}={t.get('value', '')}:{t.get('effect', '')}"
-        for t in pod["spec"].get("tolerations", [])
-    }
-    tainted = set(node.taints) - tolerated
-    return selected and not tainted and node.role != "control-plane"
-
-
-def test_every_pod_has_a_node_to_run_on(tree: Tree, settings: Settings) -> None:
-    for domain, found in tree.overlays.items():
-        templates = list(pods(found))
-        assert templates
-        for pod in templates:
-            assert pod["spec"]["nodeSelector"] == {"domain": domain}
-            assert any(accepts(node, pod) for node in settings.nodes), domain
-
-
-def test_services_select_pods_that_are_there_by_a_port_that_they_have(tree: Tree) -> None:
-    for domain, found in tree.overlays.items():
-        for service in of_kind(found, "Service"):
-            selector = service["spec"]["selector"].items()
-            chosen = [p for p in pods(found) if selector <= p["metadata"]["labels"].items()]
-            assert chosen, domain
-            names = {port["name"] for c in chosen[0]["spec"]["containers"] for port in c["ports"]}
-            assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
-
-
-def test_policies_open_the_port_that_pods_listen_on(tree: Tree) -> None:
-    opened = {
-        policy["metadata"]["namespace"]: {
-            port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]
-        }
-        for policy in of_kind(tree.infrastructure, "NetworkPolicy")
-    }
-    for domain, found in tree.overlays.items():
-        for pod in pods(found):
-            for container in pod["spec"]["containers"]:
-                assert {port["containerPort"] for port in container["ports"]} <= opened[domain]
-
-
-def test_pods_pass_the_restricted_standard(tree: Tree) -> None:
-    for pod in pods(tree.everything):
-        spec = pod["spec"]
-        assert spec["securityContext"]["runAsNonRoot"] is True
-        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        for container in spec["containers"]:
-            context = container["securityContext"]
-            assert context["allowPrivilegeEscalation"] is False
-            assert context["capabilities"] == {"drop": ["ALL"]}
-
-
-@pytest.fixture(scope="module")
-def kubeconform(
-    tool: ToolFinder, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> list[str]:
-    folder = tmp_path_factory.mktemp("schemas")
-    schemas.write(folder, request.getfixturevalue("toolchain"))
-    location = f"{folder}/{schemas.LOCATION}"
-    return [str(tool("kubeconform")), "-strict", "-schema-location", location]
-
-
-def conforms(kubeconform: list[str], found: list[Object]) -> subprocess.CompletedProcess[str]:
-    text = yaml.safe_dump_all(found)
-    return subprocess.run(kubeconform, input=text, capture_output=True, text=True, timeout=120)
-
-
-def test_everything_fits_kubernetes_and_argo_cds_schemas(
-    tree: Tree, settings: Settings, kubeconform: list[str]
-) -> None:
-    ours: list[Object] = [
-        {"apiVersion": "argoproj.io/v1alpha1", "metadata": {"name": "x"}, "kind": kind, "spec": s}
-        for kind, s in [
-            ("Application", render.root_application(settings.gitops, "prod")),
-            *(("AppProject", s) for s in render.projects(settings.gitops, settings.nodes).values()),
-        ]
-    ]
-    done = conforms(kubeconform, [*tree.everything, *ours])
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("kind", ["Deployment", "Service", "NetworkPolicy", "Application"])
-def test_a_misspelt_field_does_not_fit(tree: Tree, kubeconform: list[str], kind: str) -> None:
-    broken = of_kind(tree.everything, kind)[0]
-    done = conforms(kubeconform, [{**broken, "spec": {**broken["spec"], "replica": 2}}])
-    assert done.returncode != 0
-    assert "replica" in done.stdout
+    assert done.returncode != 0 and reason in done.stderr
 
 
 def test_kustomize_and_helm_are_the_ones_that_argo_cd_gets(tool: ToolFinder) -> None:

@@ -6,7 +6,7 @@ import json
 
 from pulumi_policy import ResourceValidationPolicy, StackValidationPolicy
 
-from tests.conftest import Environment
+from tests.conftest import Environment, EnvironmentMaker
 from tests.policy.pack import RULES, Made, judge, judge_stack, provider
 
 
@@ -40,3 +40,13 @@ def test_all_resources_of_the_program_together_keep_every_rule(environment: Envi
         if isinstance(policy, StackValidationPolicy)
         for _, message in judge_stack(rule, made).said
     ] == []
+
+
+def test_an_environment_without_a_bastion_keeps_them_too(
+    make_environment: EnvironmentMaker,
+) -> None:
+    inside = {"bastion": None, "operator_cidrs": ["10.20.0.0/16"]}
+    nodes = [{"name": "k8s-master", "public": False}]
+    environment = make_environment("prod", access=inside, nodes=nodes)
+    test_every_resource_of_the_program_keeps_every_rule(environment)
+    test_all_resources_of_the_program_together_keep_every_rule(environment)

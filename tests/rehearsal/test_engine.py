@@ -103,7 +103,7 @@ def test_nothing_of_the_persons_own_set_up_reaches_the_engine(
     assert known == {name for name in made.environment() if name.startswith(("AWS_", "PULUMI_"))}
     assert {n: environment[n] for n in cloud.ENVIRONMENT} == cloud.ENVIRONMENT
     assert environment["HOME"] == environment["PULUMI_HOME"] == str(home(made))
-    assert environment["PULUMI_BACKEND_URL"].startswith("s3://groundwork-state?")
+    assert environment["PULUMI_BACKEND_URL"].startswith("s3://groundwork-state-123456789012?")
     assert "198.51.100.1:5000" in environment["PULUMI_BACKEND_URL"]
     assert environment["TERM"] == "dumb"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bootstrap.names import ISSUER, PATH
 from rehearsal import cloud
 from tests.rehearsal.moto_server import forget, moto_server
 
@@ -23,10 +24,21 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def account(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cloud as `make up` prepares it, where the rehearsal's is looked for."""
+    """A cloud with what the bootstrap makes, where the rehearsal's is looked for."""
     forget(endpoint)
     monkeypatch.setattr(cloud, "ENDPOINT", endpoint)
-    cloud.prepare_state()
+    s3, kms, iam = cloud.client("s3"), cloud.client("kms"), cloud.client("iam")
+    for bucket in (cloud.STATE.state_bucket, cloud.STATE.logs_bucket):
+        place = {"LocationConstraint": cloud.REGION}
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.create_alias(AliasName=cloud.STATE.key_alias, TargetKeyId=key)
+    trust = json.dumps(_ROLE)
+    iam.create_role(RoleName=cloud.STATE.preview_role, Path=PATH, AssumeRolePolicyDocument=trust)
+    allowed = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    document = json.dumps({**_ROLE, "Statement": [allowed]})
+    iam.create_policy(PolicyName="groundwork-look", Path=PATH, PolicyDocument=document)
+    iam.create_open_id_connect_provider(Url=f"https://{ISSUER}", ThumbprintList=[])
 
 
 def test_nothing_is_left_in_a_prepared_account(account: None) -> None:
@@ -52,7 +64,7 @@ def _network() -> dict[str, str]:
         ResourceType="VPC",
         TrafficType="ALL",
         LogDestinationType="s3",
-        LogDestination=f"arn:aws:s3:::{cloud.STATE_BUCKET}",
+        LogDestination=f"arn:aws:s3:::{cloud.STATE.state_bucket}",
     )["FlowLogIds"][0]
     ec2.create_key_pair(KeyName="operator")
     volume = ec2.create_volume(AvailabilityZone=f"{cloud.REGION}a", Size=1)["VolumeId"]

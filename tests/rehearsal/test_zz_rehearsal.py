@@ -6,6 +6,7 @@ One rehearsal, booted once; the tests act on it in the order in which they stand
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 import re
@@ -13,8 +14,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,7 @@ from rehearsal.engine import STACK, Engine
 from rehearsal.hosts.host import list_hosts
 from rehearsal.namespace import OPERATOR, inside, operator_command
 from settings import Settings, load
+from tests.rehearsal import scenarios_consumers, scenarios_databases
 from tests.rehearsal.running import (
     PATHS,
     STACK_FILE,
@@ -39,9 +42,11 @@ from tests.rehearsal.running import (
     steps,
     until,
 )
+from tests.rehearsal.scenarios_control_planes import one_becomes_three_and_one_again
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.slow]
 
+API = "app.kubernetes.io/component=api"
 FIFTEENTH = (
     "{name: k8s-worker-batch, role: worker, instance_type: t3.medium, zone: ap-northeast-2c, "
     'labels: {workload: batch}, taints: ["workload=batch:NoSchedule"]}'
@@ -96,19 +101,31 @@ def test_applications_are_synced_and_healthy_in_waves() -> None:
         item["metadata"]["name"]: item
         for item in kubectl("get", "applications.argoproj.io", "-n", "argocd")["items"]
     }
-    assert {"root", "infrastructure", "ecoeco-api-auth"} <= set(found)
+    assert len(found) == 11 and "root" in found
     for name, item in found.items():
         assert item["status"]["sync"]["status"] == "Synced", name
         assert item["status"]["health"]["status"] == "Healthy", name
         assert item["spec"]["project"] != "default", name
-    first = found["infrastructure"]["status"]["operationState"]["finishedAt"]
-    assert found["ecoeco-api-auth"]["metadata"]["creationTimestamp"] >= first
+    waves = (
+        ["infrastructure"],
+        ["databases"],
+        ["workers"],
+        ["ecoeco-api-auth", "ecoeco-api-my", "ecoeco-api-scan"],
+        ["ecoeco-api-character", "ecoeco-api-location"],
+        ["ecoeco-api-info", "ecoeco-api-chat"],
+    )
+    for before, after in itertools.pairwise(waves):
+        done = max(found[name]["status"]["operationState"]["finishedAt"] for name in before)
+        begun = min(found[name]["metadata"]["creationTimestamp"] for name in after)
+        assert done <= begun, (before, after)
 
 
 def test_the_auth_api_runs_on_its_node_and_answers() -> None:
-    pods = kubectl("get", "pods", "-n", "auth")["items"]
-    assert len(pods) == 2
-    assert {pod["spec"]["nodeName"] for pod in pods} == {"k8s-api-auth"}
+    def pods() -> list[dict[str, Any]]:
+        return list(kubectl("get", "pods", "-n", "auth", "-l", API)["items"])
+
+    until("its autoscaler has made two of it", lambda: len(pods()) == 2)
+    assert {pod["spec"]["nodeName"] for pod in pods()} == {"k8s-api-auth"}
     path = "/api/v1/namespaces/auth/services/auth-api:80/proxy/"
     assert json.loads(operator("kubectl", "get", "--raw", path))["service"] == "auth"
 
@@ -307,6 +324,20 @@ def test_a_push_is_synced_by_the_webhook() -> None:
     finally:
         patch.write_text(before)
     rehearse("up")
+
+
+@pytest.mark.parametrize("scenario", scenarios_databases.SCENARIOS, ids=lambda s: s.__name__)
+def test_databases(scenario: Callable[[], None]) -> None:
+    scenario()
+
+
+@pytest.mark.parametrize("scenario", scenarios_consumers.SCENARIOS, ids=lambda s: s.__name__)
+def test_other_teams(scenario: Callable[[Path], None], tmp_path: Path) -> None:
+    scenario(tmp_path)
+
+
+def test_one_control_plane_becomes_three_and_one_again_though_a_host_died() -> None:
+    one_becomes_three_and_one_again()
 
 
 def test_down_leaves_nothing() -> None:

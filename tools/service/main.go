@@ -1,7 +1,12 @@
-// Service stands for each of the platform's APIs: it answers /health, /ready and /metrics, and
-// says on / who it is.
+// Service stands for each of the platform's APIs and workers: it answers /health, /ready and
+// /metrics, and says on / who it is. Two more modes are what a release's hooks run of its image:
 //
-// Environment: SERVICE_NAME (required), SERVICE_VERSION ("unknown"), PORT (8000).
+//	service                   serves
+//	service migrate           before a release: configuration and databases
+//	service check NAME URL    after it: is URL the API of that name, in this version, and well?
+//
+// Environment: SERVICE_NAME (required), SERVICE_VERSION ("unknown"), PORT (8000); of migrate
+// POSTGRESQL_ADDRESS, REDIS_ADDRESS, RABBITMQ_ADDRESS.
 package main
 
 import (
@@ -83,7 +88,23 @@ func valueOf(key, otherwise string) string {
 	return otherwise
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, arguments []string) error {
+	switch {
+	case len(arguments) == 0:
+		return listen(ctx)
+	case len(arguments) == 1 && arguments[0] == "migrate":
+		limit, cancel := context.WithTimeout(ctx, hookLimit)
+		defer cancel()
+		return migrate(limit, os.Stdout)
+	case len(arguments) == 3 && arguments[0] == "check":
+		limit, cancel := context.WithTimeout(ctx, hookLimit)
+		defer cancel()
+		return check(limit, arguments[1], arguments[2], os.Stdout)
+	}
+	return fmt.Errorf("unknown arguments %q; give none, migrate, or check NAME URL", arguments)
+}
+
+func listen(ctx context.Context) error {
 	s := &service{name: os.Getenv("SERVICE_NAME"), version: valueOf("SERVICE_VERSION", "unknown")}
 	if s.name == "" {
 		return errors.New("SERVICE_NAME is not set; set it to the API's name")
@@ -98,7 +119,7 @@ func run(ctx context.Context) error {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "service:", err)
 		os.Exit(1)
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-func get(t *testing.T, url string) (int, string) {
+func fetch(t *testing.T, url string) (int, string) {
 	t.Helper()
 	response, err := http.Get(url)
 	if err != nil {
@@ -30,7 +30,7 @@ func TestAnswers(t *testing.T) {
 	s := &service{name: "auth", version: "v1"}
 	server := httptest.NewServer(s.handler())
 	defer server.Close()
-	status, body := get(t, server.URL+"/")
+	status, body := fetch(t, server.URL+"/")
 	var who map[string]string
 	if err := json.Unmarshal([]byte(body), &who); err != nil || status != 200 {
 		t.Fatalf("/: %d %s %v", status, body, err)
@@ -39,15 +39,15 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("/: %v", who)
 	}
 	for _, path := range []string{"/health", "/ready"} {
-		if status, _ := get(t, server.URL+path); status != 200 {
+		if status, _ := fetch(t, server.URL+path); status != 200 {
 			t.Errorf("%s: %d", path, status)
 		}
 	}
-	_, body = get(t, server.URL+"/metrics")
+	_, body = fetch(t, server.URL+"/metrics")
 	if !strings.Contains(body, "\nhttp_requests_total{service=\"auth\"} 1\n") {
 		t.Errorf("/metrics: %s", body)
 	}
-	if status, _ := get(t, server.URL+"/nothing"); status != 404 {
+	if status, _ := fetch(t, server.URL+"/nothing"); status != 404 {
 		t.Errorf("/nothing: %d", status)
 	}
 }
@@ -57,10 +57,10 @@ func TestDrainingIsNotReadyButHealthy(t *testing.T) {
 	s.draining.Store(true)
 	server := httptest.NewServer(s.handler())
 	defer server.Close()
-	if status, _ := get(t, server.URL+"/ready"); status != 503 {
+	if status, _ := fetch(t, server.URL+"/ready"); status != 503 {
 		t.Errorf("/ready: %d", status)
 	}
-	if status, _ := get(t, server.URL+"/health"); status != 200 {
+	if status, _ := fetch(t, server.URL+"/health"); status != 200 {
 		t.Errorf("/health: %d", status)
 	}
 }
@@ -76,7 +76,7 @@ func TestServesUntilItIsToldToStop(t *testing.T) {
 	var out bytes.Buffer
 	ended := make(chan error, 1)
 	go func() { ended <- s.serve(ctx, listener, &out) }()
-	if status, _ := get(t, "http://"+listener.Addr().String()+"/"); status != 200 {
+	if status, _ := fetch(t, "http://"+listener.Addr().String()+"/"); status != 200 {
 		t.Errorf("/: %d", status)
 	}
 	stop()
@@ -103,12 +103,18 @@ func TestServesUntilItIsToldToStop(t *testing.T) {
 
 func TestRefusesToStart(t *testing.T) {
 	t.Setenv("SERVICE_NAME", "")
-	if err := run(context.Background()); err == nil || !strings.Contains(err.Error(), "SERVICE_NAME") {
+	if err := run(context.Background(), nil); err == nil || !strings.Contains(err.Error(), "SERVICE_NAME") {
 		t.Errorf("no name: %v", err)
 	}
 	t.Setenv("SERVICE_NAME", "auth")
 	t.Setenv("PORT", "none")
-	if err := run(context.Background()); err == nil || !strings.Contains(err.Error(), "none") {
+	if err := run(context.Background(), nil); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Errorf("a port that is none: %v", err)
+	}
+	for _, arguments := range [][]string{{"serve"}, {"check", "auth"}, {"migrate", "now"}} {
+		err := run(context.Background(), arguments)
+		if err == nil || !strings.Contains(err.Error(), "unknown arguments") {
+			t.Errorf("%v: %v", arguments, err)
+		}
 	}
 }
