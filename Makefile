@@ -5,6 +5,7 @@ SHELL := bash
 PYTHON := .venv/bin/python
 JSON ?=
 STACK ?=
+WATCH ?=
 
 .PHONY: help up status preview shell down clean test lint setup benchmark benchmark-preview \
   affected environments review review-comment deploy-request deploy drift destroy bootstrap ssh-key \
@@ -16,8 +17,8 @@ help: ## this list
 up: setup ## rehearse the whole program on this machine: empty account to synced root app
 	@$(PYTHON) -m rehearsal up
 
-status: ## nodes and Applications; exit 0 only when all are well (JSON=1 for machines)
-	@$(PYTHON) -m rehearsal status $(if $(JSON),--json)
+status: ## nodes and Applications; exit 0 only when all are well (JSON=1; STACK=prod [WATCH=1])
+	@$(PYTHON) -m $(if $(STACK),operations status --stack '$(STACK)' $(if $(WATCH),--watch),rehearsal status) $(if $(JSON),--json)
 
 preview: setup ## what `make up` would change and cost; STACK=prod: of an environment, from nothing (JSON=1)
 	@$(PYTHON) -m rehearsal preview $(if $(STACK),--stack '$(STACK)') $(if $(JSON),--json)

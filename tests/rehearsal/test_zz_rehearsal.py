@@ -106,18 +106,19 @@ def test_applications_are_synced_and_healthy_in_waves() -> None:
         assert item["status"]["sync"]["status"] == "Synced", name
         assert item["status"]["health"]["status"] == "Healthy", name
         assert item["spec"]["project"] != "default", name
-    waves = (
-        ["infrastructure"],
-        ["databases"],
-        ["workers"],
-        ["ecoeco-api-auth", "ecoeco-api-my", "ecoeco-api-scan"],
-        ["ecoeco-api-character", "ecoeco-api-location"],
-        ["ecoeco-api-info", "ecoeco-api-chat"],
-    )
+    waves = (["infrastructure"], ["databases"], ["workers"], ["auth", "my", "scan"])
+    phases = (waves[-1], ["character", "location"], ["info", "chat"])
+    named = {name.removeprefix("ecoeco-api-"): item for name, item in found.items()}
+
+    def begun(names: list[str]) -> str:
+        return str(min(named[name]["metadata"]["creationTimestamp"] for name in names))
+
     for before, after in itertools.pairwise(waves):
-        done = max(found[name]["status"]["operationState"]["finishedAt"] for name in before)
-        begun = min(found[name]["metadata"]["creationTimestamp"] for name in after)
-        assert done <= begun, (before, after)
+        done = max(named[name]["status"]["operationState"]["finishedAt"] for name in before)
+        assert done <= begun(after), (before, after)
+    # a phase waits for the health of the one before, and not for its smoke tests
+    for before, after in itertools.pairwise(phases):
+        assert begun(before) < begun(after)
 
 
 def test_the_auth_api_runs_on_its_node_and_answers() -> None:
