@@ -20,6 +20,7 @@ from infra.policies import Statement, document
 # Days; so long can an older state be had again.
 _STATE_VERSIONS, _LOGS = 90, 90
 _SERVICES = ("iam", "kms", "s3", "sts")
+_SESSION_S = 10800  # a first deployment waits for certificates and the CDN
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,7 @@ def _role(
         path=PATH,
         description=description,
         assume_role_policy=trust,
+        max_session_duration=_SESSION_S,
         opts=make.opts(f"role {name}", *issuer),
     )
     plain = pulumi.ResourceOptions(provider=make.provider)
