@@ -156,46 +156,6 @@ def data_outlive_a_node(name: str = "postgresql") -> None:
     _read("back")
 
 
-def backups_reach_the_bucket() -> None:
-    """Each CronJob, run now: a dump of the right kind in S3; removed again."""
-    for name in DATABASES:
-        job = f"{name}-backup-now"
-        create = ("kubectl", "create", "job", "-n", NAMESPACE, job)
-        operator(*create, f"--from=cronjob/{name}-backup")
-    found: dict[str, bytes] = {}
-    try:
-        for name in DATABASES:
-            complete = ("--for=condition=Complete", f"--timeout={_PATIENCE_S}s")
-            operator("kubectl", "wait", "-n", NAMESPACE, f"job/{name}-backup-now", *complete)
-    finally:
-        jobs = [f"job/{name}-backup-now" for name in DATABASES]
-        operator("kubectl", "delete", "-n", NAMESPACE, *jobs)
-        with inside(OPERATOR):
-            found = _take_backups(cloud.client("s3"))
-    assert {name: data[:5] for name, data in found.items()} == {
-        "postgresql": b"PGDMP",
-        "redis": b"REDIS",
-        "rabbitmq": found["rabbitmq"][:5],
-    }
-    assert {"users", "queues", "permissions"} <= json.loads(found["rabbitmq"]).keys()
-
-
-def _take_backups(s3: Any) -> dict[str, bytes]:
-    """What lies in the bucket, by database; the bucket is as before then."""
-    (upload,) = get("cronjob", "redis-backup")["spec"]["jobTemplate"]["spec"]["template"]["spec"][
-        "containers"
-    ]
-    (target,) = (each for each in upload["args"] if each.startswith("s3://"))
-    bucket = target.split("/")[2]
-    found = {}
-    versions = s3.list_object_versions(Bucket=bucket, Prefix="databases/")
-    for each in versions.get("Versions", ()):
-        place = {"Bucket": bucket, "Key": each["Key"], "VersionId": each["VersionId"]}
-        found[each["Key"].split("/")[1]] = s3.get_object(**place)["Body"].read()
-        s3.delete_object(**place)
-    return found
-
-
 def _write(text: str) -> None:
     sql = f"CREATE TABLE IF NOT EXISTS kept (word text); INSERT INTO kept VALUES ('{text}')"
     execute("postgresql-0", _psql(sql))
@@ -231,6 +191,5 @@ SCENARIOS = (
     databases_run_on_their_nodes,
     credentials_are_made_and_asked_for,
     data_outlive_pods,
-    backups_reach_the_bucket,
     data_outlive_a_node,
 )
