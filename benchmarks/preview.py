@@ -92,8 +92,9 @@ class Project:
             process.wait()
             raise
         if process.returncode != 0:
-            said = output[max(output.find("Diagnostics:"), 0) :]  # the outputs come after it
-            raise SystemExit(f"pulumi {arguments[0]} failed:\n{said[:4000]}")
+            _, found, reasons = output.rpartition("Diagnostics:")  # the outputs come after them
+            said = reasons[:4000] if found else output[-4000:]
+            raise SystemExit(f"pulumi {arguments[0]}: exit {process.returncode}\n{said}")
         return processors.seconds()
 
     def preview(self) -> Preview:
@@ -171,6 +172,8 @@ def _environment(folder: Path, endpoint: str) -> dict[str, str]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_DEBUG_COMMANDS": "true",  # for --event-log
+        # an `up` writes its state once, at its end, and not whole after each step
+        "PULUMI_SKIP_CHECKPOINTS": "true",
     }
 
 

@@ -59,7 +59,8 @@ def a_typescript_stack_reads_the_platform(folder: Path) -> None:
         outputs = team.outputs()
         told = {each["labels"]["node"]: each["targets"] for each in outputs["targets"]}
         assert told == {name: [f"{at}:9100"] for name, at in _addresses().items()}
-        assert outputs["kubeconfig"] == Engine(PATHS, _stacks()["cluster"]).output("kubeconfig")
+        kubeconfig = Engine(PATHS, _stacks()["cluster"]).output("kubeconfig")
+        assert outputs["kubeconfig"].rstrip("\n") == kubeconfig
 
 
 def a_script_uses_the_kubeconfig(folder: Path) -> None:
