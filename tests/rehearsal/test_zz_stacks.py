@@ -32,7 +32,11 @@ pytestmark = [pytest.mark.rehearsal, pytest.mark.slow]
 
 STACKS = [f"{STACK}-{layer}" for layer in LAYERS]
 INFRA, CLUSTER, GITOPS = STACKS
-KEPT = ("k8s-master", "k8s-api-auth", "k8s-monitoring")
+# one API, and what the tree asks for beside the APIs
+KEPT = (
+    *("k8s-master", "k8s-api-auth", "k8s-worker-storage", "k8s-worker-ai"),
+    *("k8s-postgresql", "k8s-redis", "k8s-rabbitmq", "k8s-monitoring"),
+)
 NEW = "{name: k8s-worker-extra, role: worker, instance_type: t3.medium, zone: ap-northeast-2c}"
 
 
