@@ -25,7 +25,7 @@ from rehearsal.preflight import check, other_owner, system_problems
 from rehearsal.progress import LAYERS, Progress
 from rehearsal.stacks import Stacks
 from rehearsal.toolchain import Toolchain
-from rehearsal.world import World
+from rehearsal.world import World, clear_abandoned
 from settings import SettingsError, environment, load
 
 _LOCK = Path("/run/groundwork-rehearsal.lock")
@@ -81,6 +81,7 @@ def up(paths: Paths, _: argparse.Namespace) -> int:
     """Rehearses the whole program."""
     with _alone():
         clock = Clock()
+        clear_abandoned(paths, clock.say)
         check(paths)
         world, stacks = World(paths, clock.say), Stacks.of(paths)
         world.make_ssh_key()
@@ -167,6 +168,7 @@ def _preview_against_the_cloud(paths: Paths, chosen: argparse.Namespace) -> prev
     """What `up` would change."""
     with _alone():
         report = _aside if chosen.json else Clock().say
+        clear_abandoned(paths, report)
         check(paths)
         world, stacks = World(paths, report), Stacks.of(paths)
         fresh = not world.running()
@@ -199,6 +201,7 @@ def down(paths: Paths, _: argparse.Namespace) -> int:
     """Destroys what the program made, then the rehearsal, and proves that nothing is left."""
     with _alone():
         clock = Clock()
+        clear_abandoned(paths, clock.say)
         for problem in other_owner(paths):
             raise RehearsalError(problem)
         world, stacks = World(paths, clock.say), Stacks.of(paths)

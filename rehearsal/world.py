@@ -10,7 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,9 +27,9 @@ from rehearsal.mirrors import git
 from rehearsal.mirrors.apt import build_packages
 from rehearsal.mirrors.charts import build_charts
 from rehearsal.namespace import OPERATOR, daemon_command, exists, inside
-from rehearsal.network import Layout, create, destroy
+from rehearsal.network import Layout, create, destroy, inhabited
 from rehearsal.paths import Paths
-from rehearsal.preflight import OWNER
+from rehearsal.preflight import OWNER, read_owner
 from rehearsal.process import Daemon
 from rehearsal.toolchain import Toolchain
 
@@ -37,6 +37,19 @@ Report = Callable[[str], None]
 SERVICES = "198.51.100.1"
 _PORTS = {"cloud": 5000, "names": 53, "registry": 5001, "mirrors": 80}
 _READY_FILES = {"reconciler": "ready", "volumes": volumes.READY}
+
+
+def clear_abandoned(paths: Paths, report: Report) -> None:
+    """Removes what a rehearsal of another checkout left that was killed: none of it runs.
+
+    A machine holds one rehearsal, so that one would be in the way for good otherwise.
+    """
+    owner = read_owner()
+    if owner is None or owner == paths.checkout or inhabited(Layout()):
+        return
+    report(f"removing what is left of the rehearsal of {owner}, which was killed")
+    left = replace(paths, checkout=owner, run=owner / paths.run.name)
+    World(left, report).stop()
 
 
 @dataclass

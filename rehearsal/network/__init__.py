@@ -1,7 +1,7 @@
 """The rehearsal's network: the internet, the VPC's router, and a link for every host."""
 
 from rehearsal.network.layout import Layout, link_name
-from rehearsal.network.namespaces import attach_host, create, destroy, detach_host
+from rehearsal.network.namespaces import attach_host, create, destroy, detach_host, inhabited
 from rehearsal.network.plan import (
     DefaultRoute,
     Host,
@@ -33,6 +33,7 @@ __all__ = [
     "create",
     "destroy",
     "detach_host",
+    "inhabited",
     "link_name",
     "refused",
 ]

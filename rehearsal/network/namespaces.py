@@ -71,6 +71,15 @@ def destroy(layout: Layout) -> None:
     _prove_gone(layout, inodes)
 
 
+def inhabited(layout: Layout) -> bool:
+    """True while a process lives in a namespace of the layout."""
+    inodes = {}
+    for name in _namespaces(layout):
+        with contextlib.suppress(FileNotFoundError):
+            inodes[(NAMESPACES / name).stat().st_ino] = name
+    return any(True for _ in _inhabitants(inodes))
+
+
 def attach_host(
     layout: Layout, instance_id: str, private_ip: IPv4Address, subnet: IPv4Network
 ) -> str:

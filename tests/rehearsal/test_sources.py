@@ -156,7 +156,7 @@ def test_all_that_are_missing_are_said_at_once(settings: Settings, site: Site) -
 def checkout(tmp_path: Path, site: Site, key_pair: Path) -> Path:
     """A checkout whose rehearsal stack names the site, as the operator's process reads it."""
     folder = tmp_path / "checkout"
-    for name in ("rehearsal", "settings"):
+    for name in ("bootstrap", "rehearsal", "settings"):
         shutil.copytree(
             CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
         )
