@@ -20,8 +20,10 @@ REDIS_VERSION = "8.0.2"
 SERVICE_VERSION = "v1.0.0"
 NEXT_SERVICE_VERSION = "v1.0.1"  # the same program, to be rolled out later
 SERVICES = ("auth", "my", "scan", "character", "location", "info", "chat", "storage", "ai")
-_SERVICE_BUILDS = tuple(
-    (name, version) for version in (SERVICE_VERSION, NEXT_SERVICE_VERSION) for name in SERVICES
+NEW_SERVICE = "shop"  # of a domain that is not there yet
+_SERVICE_BUILDS = (
+    *((name, version) for version in (SERVICE_VERSION, NEXT_SERVICE_VERSION) for name in SERVICES),
+    (NEW_SERVICE, SERVICE_VERSION),
 )
 
 CNI = "rehearsal.test/cni:1"

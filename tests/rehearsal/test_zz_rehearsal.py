@@ -44,6 +44,7 @@ from tests.rehearsal.running import (
     until,
 )
 from tests.rehearsal.scenarios_control_planes import one_becomes_three_and_one_again
+from tests.rehearsal.scenarios_new_domain import a_new_domain_is_one_line_and_its_folders
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.slow]
 
@@ -340,6 +341,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 @pytest.mark.parametrize("scenario", scenarios_gitops.SCENARIOS, ids=lambda s: s.__name__)
 def test_gitops(scenario: Callable[[Tree], None], tree: Tree) -> None:
     scenario(tree)
+
+
+def test_a_new_domain_is_one_line_and_its_folders() -> None:
+    a_new_domain_is_one_line_and_its_folders()
 
 
 @pytest.mark.parametrize("scenario", scenarios_databases.SCENARIOS, ids=lambda s: s.__name__)

@@ -225,14 +225,14 @@ def test_second_build_writes_nothing_and_a_changed_binary_one_group(
     paths = replace(Paths(), cache=tmp_path)
     said: list[str] = []
     build_images(paths, binaries, said.append, groups=["services"])
-    assert len(said) == 2 * len(catalog.SERVICES)  # in two versions
     before = read_index(paths.images)
+    assert len(said) == len(before) > len(catalog.SERVICES)
     said.clear()
     build_images(paths, binaries, said.append, groups=["services"])
     assert said == []
     binaries["service"].write_text("changed")
     build_images(paths, binaries, said.append, groups=["services"])
-    assert len(said) == 2 * len(catalog.SERVICES)  # in two versions
+    assert len(said) == len(before)
     after = read_index(paths.images)
     assert before.keys() == after.keys()
     for reference, old in before.items():
