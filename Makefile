@@ -8,8 +8,8 @@ STACK ?=
 WATCH ?=
 
 .PHONY: help up status preview shell down clean test lint setup benchmark benchmark-preview \
-  affected environments review review-comment deploy-request deploy drift destroy bootstrap ssh-key \
-  python
+  benchmark-gitops affected environments review review-comment deploy-request deploy drift destroy \
+  bootstrap ssh-key python
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ benchmark: setup ## the program's cluster phase against a bare parallel-SSH scri
 
 benchmark-preview: setup ## an unchanged preview against the engine's own time, for 14 to 500 nodes
 	@$(PYTHON) benchmarks/preview.py
+
+benchmark-gitops: setup ## the first sync, and a push until it is live against `kubectl apply`
+	@$(PYTHON) benchmarks/gitops.py
 
 # For GitHub's jobs (docs/pull-requests.md). What they are given reaches the shell as variables of
 # the environment, never as text of a command.
