@@ -13,7 +13,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -313,24 +312,6 @@ def test_a_rule_that_is_taken_away_closes_its_port_at_once() -> None:
             ],
         )
     until("the port is open again", open_, 60)
-
-
-def test_a_push_is_synced_by_the_webhook() -> None:
-    """Scaled by git alone; far sooner than Argo CD's polling of two minutes would."""
-    patch = PATHS.checkout / "gitops/tree/k8s/overlays/auth/deployment-patch.yaml"
-    before = patch.read_text()
-    patch.write_text(before.replace("spec:\n  template:", "spec:\n  replicas: 3\n  template:", 1))
-    try:
-        rehearse("up")
-        for _ in range(300):
-            pods = kubectl("get", "deployment", "auth-api", "-n", "auth")
-            if pods["status"].get("readyReplicas") == 3:
-                break
-            threading.Event().wait(1)
-        assert pods["status"]["readyReplicas"] == 3
-    finally:
-        patch.write_text(before)
-    rehearse("up")
 
 
 @pytest.fixture(scope="module")
