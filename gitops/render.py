@@ -114,7 +114,8 @@ def projects(settings: GitOps, nodes: Sequence[Node]) -> dict[str, dict[str, Any
         INFRASTRUCTURE: _project(
             settings,
             "Namespaces with their policies and quotas; storage classes",
-            ["default", *domains, "databases", "workers"],
+            # the tree has these also where an environment has no node for one's API
+            ["default", *sorted({*domains, *_tree_domains()}), "databases", "workers"],
             {
                 "": ("ConfigMap", "LimitRange", "ResourceQuota"),
                 "networking.k8s.io": ("NetworkPolicy",),
@@ -165,6 +166,12 @@ def projects(settings: GitOps, nodes: Sequence[Node]) -> dict[str, dict[str, Any
             },
         ),
     }
+
+
+def _tree_domains() -> set[str]:
+    """The domains whose namespaces the tree has."""
+    folder = _HERE / "tree/k8s/infrastructure/domains"
+    return {each.name for each in folder.iterdir() if each.is_dir()}
 
 
 def given(
