@@ -268,6 +268,7 @@ class Infra(pulumi.ComponentResource):
                         public=settings.dns.public is not None,
                         control_planes=len(settings.control_planes),
                         bastion=settings.access.bastion is not None,
+                        addons=settings.gitops.addons,
                     )
                 ),
                 operator_cidrs=settings.access.operator_cidrs,

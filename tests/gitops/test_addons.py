@@ -11,6 +11,7 @@ import yaml
 from infra.pod_identity import CONTROLLERS
 from infra.policies import cluster_tag
 from rehearsal.addons import not_rehearsed
+from rehearsal.images import addons as images
 from tests.conftest import CHECKOUT, ToolFinder
 from tests.gitops.rendering import TREE, Object, output
 
@@ -214,6 +215,25 @@ def test_without_roles_no_pod_has_a_token_for_aws(tool: ToolFinder) -> None:
 def test_what_is_not_given_is_refused(tool: ToolFinder, missing: str) -> None:
     with pytest.raises(AssertionError, match=missing):
         applications(tool, **{missing: None})
+
+
+def test_versions_are_those_that_images_are_made_of(prod: dict[str, Object]) -> None:
+    by_name = {addon["name"]: addon for addon in TABLE}
+    assert by_name["cert-manager"]["version"] == f"v{images.CERT_MANAGER_VERSION}"
+    pins = {
+        ("metrics-server", "image.tag"): images.METRICS_SERVER_VERSION,
+        ("kube-prometheus-stack", "prometheus.prometheusSpec.image.tag"): images.PROMETHEUS_VERSION,
+        (
+            "kube-prometheus-stack",
+            "alertmanager.alertmanagerSpec.image.tag",
+        ): images.ALERTMANAGER_VERSION,
+        (
+            "kube-prometheus-stack",
+            "prometheus-node-exporter.image.tag",
+        ): images.NODE_EXPORTER_VERSION,
+    }
+    for (addon, path), version in pins.items():
+        assert at(values(prod[addon]), path) == f"v{version}"
 
 
 def test_pods_of_addons_ask_for_little_memory(tool: ToolFinder) -> None:
