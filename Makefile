@@ -35,7 +35,8 @@ clean: ## down, and remove every cache; only system packages stay
 
 test: setup ## lint and all tests, the rehearsal of the whole program among them
 	@$(MAKE) --no-print-directory lint
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -m 'not rehearsal' -n auto --maxprocesses=4 --dist=loadfile
+	@$(PYTHON) -m pytest -m rehearsal
 
 lint: setup ## ruff, mypy, shellcheck, yamllint, actionlint
 	@scripts/lint

@@ -16,7 +16,7 @@ import yaml
 from rehearsal.addons import not_rehearsed
 from rehearsal.engine import STACK
 from tests.gitops.monitoring import METRICS, METRICS_FILE, alerts
-from tests.rehearsal.running import PATHS, asked, kubectl, nodes, operator, until
+from tests.rehearsal.running import PATHS, asked, booted, kubectl, nodes, operator, ssh, until
 
 _PATIENCE_S = 300
 _PROMETHEUS = (
@@ -91,6 +91,21 @@ def kubelets_serve_by_the_clusters_authority() -> None:
     for each in serving:
         conditions = {c["type"] for c in each["status"].get("conditions", [])}
         assert conditions == {"Approved"}, each["metadata"]["name"]
+
+
+def a_kubelets_renewal_is_approved_on_the_control_plane() -> None:
+    """By what the timer runs; the first ones were by the joins."""
+    address = booted("k8s-master")["private_ip"]
+    look = (
+        f"sudo openssl s_client -connect {address}:10250 -verify_return_error "
+        "-CAfile /etc/kubernetes/pki/ca.crt </dev/null >/dev/null 2>&1 && echo well || echo not"
+    )
+    assert ssh(look) == "well\n"
+    assert ssh("systemctl is-active groundwork-approve.timer") == "active\n"
+    ssh("sudo sh -c 'rm /var/lib/kubelet/pki/kubelet-server-* && systemctl restart kubelet'")
+    until("the kubelet has no certificate", lambda: ssh(look) == "not\n")
+    approve = "sudo systemctl start groundwork-approve.service"
+    until("the kubelet has another certificate", lambda: ssh(f"{approve}; {look}") == "well\n")
 
 
 def a_certificate_becomes_ready() -> None:
@@ -184,6 +199,7 @@ SCENARIOS: tuple[Callable[[], None], ...] = (
     the_enabled_addons_are_there_and_no_other,
     kubectl_top_answers_for_every_node,
     kubelets_serve_by_the_clusters_authority,
+    a_kubelets_renewal_is_approved_on_the_control_plane,
     a_certificate_becomes_ready,
     a_certificate_that_asks_for_nothing_is_refused,
     prometheus_scrapes_all_its_targets,

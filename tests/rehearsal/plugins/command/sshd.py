@@ -133,6 +133,8 @@ class Sshd:
                     "PasswordAuthentication no",
                     "LogLevel VERBOSE",
                     "UseDNS no",
+                    # without the shell's start files of whoever runs the tests
+                    f"SetEnv HOME={self.folder}",
                 ]
             )
         )
