@@ -18,7 +18,13 @@ COREDNS_VERSION = "1.14.3"
 ARGOCD_VERSION = "3.2.1"
 REDIS_VERSION = "8.0.2"
 SERVICE_VERSION = "v1.0.0"
+NEXT_SERVICE_VERSION = "v1.0.1"  # the same program, to be rolled out later
 SERVICES = ("auth", "my", "scan", "character", "location", "info", "chat", "storage", "ai")
+NEW_SERVICE = "shop"  # of a domain that is not there yet
+_SERVICE_BUILDS = (
+    *((name, version) for version in (SERVICE_VERSION, NEXT_SERVICE_VERSION) for name in SERVICES),
+    (NEW_SERVICE, SERVICE_VERSION),
+)
 
 CNI = "rehearsal.test/cni:1"
 BUSYBOX = "rehearsal.test/busybox:1"
@@ -78,7 +84,7 @@ def images(group: str, binaries: Binaries, debian: Callable[[], DebianFiles]) ->
         case "addons":
             return addons.images(binaries)
         case _:
-            return tuple(_service(name, binaries) for name in SERVICES)
+            return tuple(_service(*each, binaries) for each in _SERVICE_BUILDS)
 
 
 def references() -> frozenset[str]:
@@ -91,7 +97,7 @@ def references() -> frozenset[str]:
             f"registry.k8s.io/pause:{PAUSE_VERSION}",
             f"registry.k8s.io/coredns/coredns:v{COREDNS_VERSION}",
             f"quay.io/argoproj/argocd:v{ARGOCD_VERSION}",
-            *(_service_reference(name) for name in SERVICES),
+            *(_service_reference(*each) for each in _SERVICE_BUILDS),
             CNI,
             BUSYBOX,
             REDIS,
@@ -242,18 +248,18 @@ def _redis(debian: DebianFiles) -> Image:
     )
 
 
-def _service(name: str, binaries: Binaries) -> Image:
+def _service(name: str, version: str, binaries: Binaries) -> Image:
     return Image(
-        _service_reference(name),
+        _service_reference(name, version),
         (layer([File("service", binaries["service"])]),),
         entrypoint=("/service",),
-        environment={"SERVICE_NAME": name, "SERVICE_VERSION": SERVICE_VERSION},
+        environment={"SERVICE_NAME": name, "SERVICE_VERSION": version},
         user="65532:65532",
     )
 
 
-def _service_reference(name: str) -> str:
-    return f"ghcr.io/sesacthon/{name}:{SERVICE_VERSION}"
+def _service_reference(name: str, version: str) -> str:
+    return f"ghcr.io/sesacthon/{name}:{version}"
 
 
 def _local_bin(binaries: Binaries, *names: str) -> frozenset[Entry]:

@@ -25,6 +25,13 @@ def compared(**other: str) -> dict[str, Any]:
     return {"status": "Synced", "comparedTo": {"source": {**SOURCE, **other}}}
 
 
+def failed(phase: str) -> dict[str, Any]:
+    """A sync that ended when a hook of this phase failed."""
+    hook = {"kind": "Job", "name": "a", "syncPhase": phase, "hookPhase": "Failed"}
+    done = {"kind": "Job", "name": "b", "syncPhase": "PreSync", "hookPhase": "Succeeded"}
+    return {"phase": "Failed", "syncResult": {"resources": [done, hook]}}
+
+
 CASES: list[tuple[str, dict[str, Any] | None, str]] = [
     ("no status", None, "Progressing"),
     ("empty status", {}, "Progressing"),
@@ -64,8 +71,23 @@ CASES: list[tuple[str, dict[str, Any] | None, str]] = [
     ),
     (
         "a PostSync hook failed",
-        {"health": HEALTHY, "sync": SYNCED, "operationState": {"phase": "Failed"}},
+        {"health": HEALTHY, "sync": SYNCED, "operationState": failed("PostSync")},
         "Degraded",
+    ),
+    (
+        "a PreSync hook failed, and its commit was reverted",
+        {"health": HEALTHY, "sync": SYNCED, "operationState": failed("PreSync")},
+        "Healthy",
+    ),
+    (
+        "a sync was refused, and its commit was reverted",
+        {"health": HEALTHY, "sync": SYNCED, "operationState": {"phase": "Failed"}},
+        "Healthy",
+    ),
+    (
+        "a sync was refused, and the verdict is about an earlier source",
+        {"health": HEALTHY, "sync": compared(path="old"), "operationState": {"phase": "Failed"}},
+        "Progressing",
     ),
     (
         "a PreSync hook failed",

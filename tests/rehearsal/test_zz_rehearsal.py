@@ -26,7 +26,13 @@ from rehearsal.engine import STACK, Engine
 from rehearsal.hosts.host import list_hosts
 from rehearsal.namespace import OPERATOR, inside, operator_command
 from settings import Settings, load
-from tests.rehearsal import scenarios_addons, scenarios_consumers, scenarios_databases
+from tests.rehearsal import (
+    scenarios_addons,
+    scenarios_consumers,
+    scenarios_databases,
+    scenarios_gitops,
+)
+from tests.rehearsal.gitops_tree import Tree
 from tests.rehearsal.running import (
     PATHS,
     STACK_FILE,
@@ -44,6 +50,7 @@ from tests.rehearsal.running import (
     until,
 )
 from tests.rehearsal.scenarios_control_planes import one_becomes_three_and_one_again
+from tests.rehearsal.scenarios_new_domain import a_new_domain_is_one_line_and_its_folders
 
 pytestmark = [pytest.mark.rehearsal, pytest.mark.slow]
 
@@ -120,6 +127,10 @@ def test_applications_are_synced_and_healthy_in_waves() -> None:
     # a phase waits for the health of the one before, and not for its smoke tests
     for before, after in itertools.pairwise(phases):
         assert begun(before) < begun(after)
+
+
+def test_workers_and_apis_waited_for_the_slowest_database() -> None:
+    scenarios_gitops.workers_and_apis_waited_for_the_slowest_database()
 
 
 def test_the_auth_api_runs_on_its_node_and_answers() -> None:
@@ -326,6 +337,20 @@ def test_a_push_is_synced_by_the_webhook() -> None:
     finally:
         patch.write_text(before)
     rehearse("up")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    return Tree.clone(tmp_path_factory.mktemp("tree") / "clone")
+
+
+@pytest.mark.parametrize("scenario", scenarios_gitops.SCENARIOS, ids=lambda s: s.__name__)
+def test_gitops(scenario: Callable[[Tree], None], tree: Tree) -> None:
+    scenario(tree)
+
+
+def test_a_new_domain_is_one_line_and_its_folders() -> None:
+    a_new_domain_is_one_line_and_its_folders()
 
 
 @pytest.mark.parametrize("scenario", scenarios_databases.SCENARIOS, ids=lambda s: s.__name__)
