@@ -9,7 +9,7 @@ WATCH ?=
 
 .PHONY: help up status preview shell down clean test lint setup benchmark benchmark-preview \
   benchmark-gitops affected environments review review-comment deploy-request deploy drift destroy \
-  bootstrap ssh-key python
+  leftovers bootstrap ssh-key python
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,7 +35,8 @@ clean: ## down, and remove every cache; only system packages stay
 
 test: setup ## lint and all tests, the rehearsal of the whole program among them
 	@$(MAKE) --no-print-directory lint
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -m 'not rehearsal' -n auto --maxprocesses=4 --dist=loadfile
+	@$(PYTHON) -m pytest -m rehearsal
 
 lint: setup ## ruff, mypy, shellcheck, yamllint, actionlint
 	@scripts/lint
@@ -72,8 +73,11 @@ deploy: python ## look for drift, then update every stack of ENV (ACCEPT_DRIFT=1
 drift: python ## what was changed by hand in ENV (ISSUE=1: as an issue on GitHub)
 	@$(PYTHON) -m delivery drift "$${ENV:?say ENV=<environment>}" $(if $(ISSUE),--issue)
 
-destroy: python ## delete all that ENV, or one stack of it, holds; CONFIRM=<the same name>
-	@$(PYTHON) -m delivery destroy "$${ENV:?say ENV=<environment or stack>}" --confirm "$${CONFIRM:-}"
+destroy: python ## delete all that ENV, or one stack of it, holds; CONFIRM=<the same> (FORCE=1: its cluster is dead)
+	@$(PYTHON) -m delivery destroy "$${ENV:?say ENV=<environment or stack>}" --confirm "$${CONFIRM:-}" $(if $(FORCE),--force)
+
+leftovers: python ## what the cluster of STACK left in AWS, with what removes it (JSON=1)
+	@$(PYTHON) -m operations leftovers --stack "$${STACK:?say STACK=<environment>}" $(if $(JSON),--json)
 
 bootstrap: python ## state, key and GitHub's roles of an account (docs/bootstrap.md)
 	@$(PYTHON) -m bootstrap $${REGION:+--region "$$REGION"} $${REPOSITORY:+--repository "$$REPOSITORY"} $${ENV:+--environment "$$ENV"} $(if $(PREVIEW),--preview) $(if $(JSON),--json)

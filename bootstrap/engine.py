@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -141,7 +142,7 @@ def unlock(made: automation.Stack, cloud: Cloud, names: Names, report: Report) -
     for each in held:
         body = s3.get_object(Bucket=names.state_bucket, Key=each["Key"])["Body"].read()
         lock = json.loads(body)
-        if lock["hostname"] != socket.gethostname() or _runs(int(lock["pid"])):
+        if lock["hostname"] != socket.gethostname() or not _ended(int(lock["pid"])):
             raise BootstrapError(
                 f"another run holds the state ({lock['username']} on {lock['hostname']}, process "
                 f"{lock['pid']}, since {lock['timestamp']}); wait until it ends, or if it has, "
@@ -154,14 +155,18 @@ def unlock(made: automation.Stack, cloud: Cloud, names: Names, report: Report) -
         made.refresh(clear_pending_creates=True, suppress_progress=True)
 
 
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _ended(pid: int, patience_s: float = 10) -> bool:
+    """Whether a process has ended, or does at once: one that was killed takes a moment."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        time.sleep(0.1)
+    return False
 
 
 def _taker(outcome: Outcome, report: Report) -> Callable[[Any], None]:

@@ -123,7 +123,13 @@ class Cluster(pulumi.ComponentResource):
             )
         )
         return self._on_master(
-            "init", render.as_root("init"), [prepared], stdin=configuration, secret_output=True
+            "init",
+            pulumi.Output.from_input(self._args.hosts[self._master.name].private_ip).apply(
+                lambda address: render.init(self._master, str(address))
+            ),
+            [prepared],
+            stdin=configuration,
+            secret_output=True,
         )
 
     def _jwks(self, init: remote.Command) -> pulumi.Output[str]:

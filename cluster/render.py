@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,15 @@ def body(script: str) -> str:
     return (_SCRIPTS / f"{script}.sh").read_text(encoding="utf-8")
 
 
-def as_root(script: str, *, library: str | None = None, **variables: str) -> str:
+def as_root(script: str, *, libraries: Sequence[str] = (), **variables: str) -> str:
     """A command line that runs a script as root with `variables` set; its stdin stays free.
 
     Every variable that the script names in its `In:` lines is to be given; values are quoted.
-    library: a script of functions that it calls.
+    libraries: scripts of functions that it calls.
     """
     lines = ["set -euo pipefail"]
     lines += [f"{name}={_quote(value)}" for name, value in sorted(variables.items())]
-    text = "\n".join([*lines, *([body(library)] if library else []), body(script)])
+    text = "\n".join([*lines, *map(body, libraries), body(script)])
     return f"sudo -n bash -c {shlex.quote(text)}"
 
 
@@ -48,6 +48,18 @@ def prepare(node: str, settings: Cluster, ssh_user: str, join_key: str | None) -
         JOIN_SCRIPT=_base64(body("join")),
         JOIN_KEY=join_key or "",
         SSH_USER=ssh_user,
+    )
+
+
+def init(node: Node, address: str) -> str:
+    """kubeadm init, to be run on the first control plane; its configuration comes by stdin."""
+    approve = "\n".join(["#!/bin/bash", "set -euo pipefail", body("serving"), body("approve")])
+    return as_root(
+        "init",
+        libraries=["serving"],
+        NODE_NAME=node.name,
+        ADDRESS=address,
+        APPROVE_SCRIPT=_base64(approve),
     )
 
 
@@ -76,7 +88,7 @@ def member(args: MemberArgs) -> str:
     node = args.node
     return as_root(
         "member",
-        library=_library(args.first_control_plane),
+        libraries=["serving", *_etcd(args.first_control_plane)],
         NODE_NAME=node.name,
         ADDRESS=args.address,
         HOST_KEY=args.host_key,
@@ -93,14 +105,14 @@ def leave(node: Node, first_control_plane: str | None) -> str:
     """The end of a node's membership, to be run on the first control plane."""
     return as_root(
         "leave",
-        library=_library(first_control_plane),
+        libraries=_etcd(first_control_plane),
         NODE_NAME=node.name,
         FIRST_CONTROL_PLANE=first_control_plane or "",
     )
 
 
-def _library(first_control_plane: str | None) -> str | None:
-    return "etcd" if first_control_plane else None
+def _etcd(first_control_plane: str | None) -> list[str]:
+    return ["etcd"] if first_control_plane else []
 
 
 def containerd_config(settings: Containerd) -> str:
@@ -181,6 +193,8 @@ def _kubelet(settings: Cluster) -> dict[str, Any]:
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "cgroupDriver": "systemd",
+        # else each kubelet serves by a certificate of its own, which nobody can check
+        "serverTLSBootstrap": True,
     }
     if settings.kubelet.eviction_hard is not None:
         kubelet["evictionHard"] = dict(settings.kubelet.eviction_hard)

@@ -1,7 +1,7 @@
 """What pull requests and deployments run.
 
-Each command works in the checkout, with the Pulumi engine on PATH and the machine's own backend
-(PULUMI_BACKEND_URL) and AWS credentials.
+Each command works in the checkout, with the Pulumi engine on PATH (a destroy: kubectl too) and the
+machine's own backend (PULUMI_BACKEND_URL) and AWS credentials.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _destroy(chosen: argparse.Namespace) -> Exit:
     own = environment(PROJECT, chosen.name)
     whole = own.name == chosen.name
     stacks = own.stacks if whole else (own.stack(chosen.name),)
-    deploying.destroy(Engine(PROJECT), own, stacks, _Clock().say)
+    deploying.destroy(Engine(PROJECT), own, stacks, _Clock().say, force=chosen.force)
     return Exit.DONE
 
 
@@ -245,6 +245,8 @@ def _parser() -> argparse.ArgumentParser:
     command = add("destroy", _destroy, "delete all that an environment or a stack holds", of=False)
     command.add_argument("name", metavar="ENV|STACK", help="as in Pulumi.NAME.yaml")
     command.add_argument("--confirm", metavar="NAME", help="the same name again")
+    text = "the cluster is dead: leave its Applications, which nothing can take down any more"
+    command.add_argument("--force", action="store_true", help=text)
     text = f"write the SSH key pair that {keys.VARIABLE} holds to where the settings look for it"
     add("ssh-key", _ssh_key, text)
     return parser

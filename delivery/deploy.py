@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from delivery import drift
+from delivery import drift, teardown
 from delivery.engine import Deployed, Engine, Outcome
 from delivery.errors import DeliveryError, DriftError, RefusedError
 from delivery.progress import Progress
@@ -70,23 +70,40 @@ def _differing(found: drift.Drift) -> str:
     return f"{count} resource{' is' if count == 1 else 's are'}"
 
 
-def destroy(engine: Engine, environment: Environment, stacks: Sequence[Stack], say: Say) -> None:
-    """Deletes all that `stacks` (of `environment`) hold, the last deployed first.
+def destroy(
+    engine: Engine,
+    environment: Environment,
+    stacks: Sequence[Stack],
+    say: Say,
+    *,
+    force: bool = False,
+) -> None:
+    """Deletes all that `stacks` (of `environment`) hold, the last deployed first; Applications
+    before the stack that made them, which `force` leaves to a cluster that is dead.
 
-    Raises RefusedError, before anything is deleted, if another stack needs one of them.
+    Raises RefusedError, before anything is deleted, if another stack needs one of them;
+    DeliveryError, with the commands that remove it, if the cluster left something in AWS.
     """
     there = engine.stacks()
     refuse_needed(environment, stacks, there)
+    going: list[Stack] = []
     for stack in reversed(environment.stacks):
         if stack not in stacks:
             continue
         if stack.name not in there or not there[stack.name].resources:
             say(f"{stack.name}: holds nothing")
             continue
+        going.append(stack)
+        if "gitops" in stack.layers and not force:
+            teardown.applications(engine, environment, say)
+        if "infra" in stack.layers:
+            teardown.free_vpc(engine, environment)
         say(f"{stack.name}: destroying")
         outcome = engine.destroy(stack.name, Progress(say).take)
         _hold("destroy", stack.name, outcome)
         say(f"{stack.name}: done: {_counted(outcome)}")
+    if any("infra" in stack.layers for stack in going):
+        teardown.tell_rest(engine, environment)
 
 
 def refuse_needed(

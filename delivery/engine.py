@@ -74,6 +74,11 @@ class Engine:
             each["name"]: Deployed(each["name"], each.get("resourceCount") or 0) for each in found
         }
 
+    def types(self, stack: str) -> set[str]:
+        """The types of what a stack holds."""
+        found = json.loads(self.ask("stack", "export", "--stack", stack))
+        return {each["type"] for each in found["deployment"].get("resources") or ()}
+
     def init(self, stack: str, secrets_provider: str) -> None:
         """Makes an empty stack; the engine writes its encrypted data key into the stack's file."""
         self.ask("stack", "init", stack, "--no-select", "--secrets-provider", secrets_provider)

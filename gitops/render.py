@@ -77,18 +77,13 @@ def chart_values(settings: GitOps) -> dict[str, Any]:
 
 
 def apis(nodes: Sequence[Node]) -> list[dict[str, str]]:
-    """The APIs, by domain and the phase in which they are synced: what API nodes are labelled.
-
-    Raises ValueError for an API node's domain that has no phase, or two.
-    """
-    phases: dict[str, str] = {}
-    for node in nodes:
-        if node.role is not Role.API or "domain" not in node.labels:
-            continue
-        domain, phase = node.labels["domain"], node.labels.get("phase")
-        if phase is None or phases.setdefault(domain, phase) != phase:
-            has = "no phase" if phase is None else f"phase {phase}, others of {domain} another"
-            raise ValueError(f'node {node.name} has {has}; label it as {{phase: "1"}}, 2 or 3')
+    """The APIs, by domain and the phase in which they are synced: what API nodes are labelled. The
+    settings' checks hold that a domain has one phase."""
+    phases = {
+        node.labels["domain"]: node.labels["phase"]
+        for node in nodes
+        if node.role is Role.API and "domain" in node.labels
+    }
     return [{"domain": domain, "phase": phase} for domain, phase in sorted(phases.items())]
 
 
@@ -114,7 +109,8 @@ def projects(settings: GitOps, nodes: Sequence[Node]) -> dict[str, dict[str, Any
         INFRASTRUCTURE: _project(
             settings,
             "Namespaces with their policies and quotas; storage classes",
-            ["default", *domains, "databases", "workers"],
+            # the tree has these also where an environment has no node for one's API
+            ["default", *sorted({*domains, *_tree_domains()}), "databases", "workers"],
             {
                 "": ("ConfigMap", "LimitRange", "ResourceQuota"),
                 "networking.k8s.io": ("NetworkPolicy",),
@@ -165,6 +161,12 @@ def projects(settings: GitOps, nodes: Sequence[Node]) -> dict[str, dict[str, Any
             },
         ),
     }
+
+
+def _tree_domains() -> set[str]:
+    """The domains whose namespaces the tree has."""
+    folder = _HERE / "tree/k8s/infrastructure/domains"
+    return {each.name for each in folder.iterdir() if each.is_dir()}
 
 
 def given(

@@ -18,6 +18,7 @@ from infra.pod_identity import (
     PodIdentity,
     PodIdentityArgs,
     PodIdentityOutputs,
+    Reach,
     controller_permissions,
 )
 from infra.policies import Place
@@ -87,7 +88,8 @@ class Infra(pulumi.ComponentResource):
         )
         network = self._network()
         storage = self._storage(place, network)
-        nodes, security = self._nodes(network, self._profiles(place, network, storage))
+        controllers = self._controllers(place, network, storage)
+        nodes, security = self._nodes(network, self._profiles(place, storage, controllers))
         bastion = settings.access.bastion
         self.outputs = InfraOutputs(
             vpc_id=network.vpc_id,
@@ -101,7 +103,7 @@ class Infra(pulumi.ComponentResource):
             backups_bucket=storage.backups.id,
             assets_bucket=storage.assets.id if storage.assets else None,
             edges=self._edges(network, storage, security, nodes),
-            identity=self._identity(place, network, storage),
+            identity=self._identity(place, storage, controllers),
         )
         self.register_outputs({"vpc_id": network.vpc_id})
 
@@ -144,16 +146,27 @@ class Infra(pulumi.ComponentResource):
             )
         return storage
 
-    def _profiles(
+    def _controllers(
         self, place: pulumi.Output[Place], network: NetworkOutputs, storage: StorageOutputs
+    ) -> dict[str, pulumi.Output[str]]:
+        """What pods that call AWS may, by controller."""
+        cluster, backups = self._args.settings.name, storage.backups.arn
+        return controller_permissions(
+            pulumi.Output.all(place, network.vpc_id, backups, storage.key_arn).apply(
+                lambda known: Reach(known[0], cluster, str(known[1]), str(known[2]), str(known[3]))
+            )
+        )
+
+    def _profiles(
+        self,
+        place: pulumi.Output[Place],
+        storage: StorageOutputs,
+        controllers: Mapping[str, pulumi.Output[str]],
     ) -> iam.NodeProfiles:
         settings = self._args.settings
         every = {"ecr-pull": place.apply(policies.ecr_pull)}
         if settings.access.session_manager:
             every["session-manager"] = pulumi.Output.from_input(policies.session_manager())
-        controllers: dict[str, pulumi.Output[str]] = {}
-        if not settings.identity.pods:
-            controllers = controller_permissions(settings.name, place, network.vpc_id)
         snapshots = pulumi.Output.all(storage.backups.arn, storage.key_arn).apply(
             lambda arns: policies.etcd_snapshots(str(arns[0]), str(arns[1]))
         )
@@ -163,7 +176,7 @@ class Infra(pulumi.ComponentResource):
                 name=settings.name,
                 permissions={
                     iam.CONTROL_PLANE: {**every, "etcd-snapshots": snapshots},
-                    iam.NODE: {**every, **controllers},
+                    iam.NODE: every if settings.identity.pods else {**every, **controllers},
                 },
                 boundary=settings.identity.permissions_boundary,
             ),
@@ -232,7 +245,10 @@ class Infra(pulumi.ComponentResource):
         ).outputs
 
     def _identity(
-        self, place: pulumi.Output[Place], network: NetworkOutputs, storage: StorageOutputs
+        self,
+        place: pulumi.Output[Place],
+        storage: StorageOutputs,
+        controllers: Mapping[str, pulumi.Output[str]],
     ) -> PodIdentityOutputs | None:
         settings = self._args.settings
         if not settings.identity.pods:
@@ -242,7 +258,7 @@ class Infra(pulumi.ComponentResource):
             PodIdentityArgs(
                 name=settings.name,
                 place=place,
-                vpc_id=network.vpc_id,
+                permissions=controllers,
                 key_arn=storage.key_arn,
                 logs=storage.logs,
                 noncurrent_expire_days=settings.storage.noncurrent_expire_days,
@@ -268,6 +284,7 @@ class Infra(pulumi.ComponentResource):
                         public=settings.dns.public is not None,
                         control_planes=len(settings.control_planes),
                         bastion=settings.access.bastion is not None,
+                        addons=settings.gitops.addons,
                     )
                 ),
                 operator_cidrs=settings.access.operator_cidrs,

@@ -15,7 +15,15 @@ import pulumi_aws as aws
 
 from infra.buckets import Bucket, BucketArgs, BucketOutputs
 from infra.cdn import Cdn, CdnArgs
-from infra.policies import Place, Statement, document, ebs_csi, load_balancer_controller
+from infra.policies import (
+    Place,
+    Statement,
+    database_backups,
+    document,
+    ebs_csi,
+    external_secrets,
+    load_balancer_controller,
+)
 from infra.storage import bucket_name
 
 AUDIENCE = "sts.amazonaws.com"
@@ -27,14 +35,25 @@ _CACHE = "public, max-age=300"  # new keys are known within 5 minutes
 
 
 @dataclass(frozen=True)
+class Reach:
+    """What permissions are held to. cluster: its name; backups_arn: of the bucket of backups;
+    key_arn: of the key of all data."""
+
+    place: Place
+    cluster: str
+    vpc_id: str
+    backups_arn: str
+    key_arn: str
+
+
+@dataclass(frozen=True)
 class Controller:
-    """A controller that calls AWS, by its service account; document: what it may, given the place,
-    the cluster's name and the VPC's id."""
+    """Pods that call AWS, by their service account; document: what they may."""
 
     name: str
     namespace: str
     service_account: str
-    document: Callable[[Place, str, str], str]
+    document: Callable[[Reach], str]
 
     @property
     def account(self) -> str:
@@ -47,39 +66,44 @@ CONTROLLERS = (
         name="ebs-csi",
         namespace="kube-system",
         service_account="ebs-csi-controller-sa",
-        document=lambda place, cluster, _: ebs_csi(place, cluster),
+        document=lambda reach: ebs_csi(reach.place, reach.cluster),
     ),
     Controller(
         name="load-balancer-controller",
         namespace="kube-system",
         service_account="aws-load-balancer-controller",
-        document=load_balancer_controller,
+        document=lambda reach: load_balancer_controller(reach.place, reach.cluster, reach.vpc_id),
+    ),
+    Controller(
+        name="external-secrets",
+        namespace="external-secrets",
+        service_account="external-secrets",
+        document=lambda reach: external_secrets(reach.place, reach.cluster),
+    ),
+    Controller(
+        name="database-backups",
+        namespace="databases",
+        service_account="database-backups",
+        document=lambda reach: database_backups(reach.backups_arn, reach.key_arn),
     ),
 )
 
 
-def controller_permissions(
-    cluster: str, place: pulumi.Input[Place], vpc_id: pulumi.Input[str]
-) -> dict[str, pulumi.Output[str]]:
-    """What each of CONTROLLERS may, as a policy document by its name: for the nodes' role where
-    pods have none of their own."""
-    known = pulumi.Output.all(place, vpc_id)
-
-    def permissions(controller: Controller) -> pulumi.Output[str]:
-        return known.apply(lambda values: controller.document(values[0], cluster, str(values[1])))
-
-    return {controller.name: permissions(controller) for controller in CONTROLLERS}
+def controller_permissions(reach: pulumi.Output[Reach]) -> dict[str, pulumi.Output[str]]:
+    """What each of CONTROLLERS may, as a policy document by its name: for a role of its own, or for
+    the nodes' where pods have none."""
+    return {each.name: reach.apply(each.document) for each in CONTROLLERS}
 
 
 @dataclass(frozen=True)
 class PodIdentityArgs:
-    """name: of the cluster, and prefix of the AWS names; key_arn: of the key of all data; logs:
-    the bucket of logs; noncurrent_expire_days: of the documents' older versions; boundary: ARN of
-    a policy that bounds the roles."""
+    """name: prefix of the AWS names; permissions: `controller_permissions`; key_arn: of the key of
+    all data; logs: the bucket of logs; noncurrent_expire_days: of the documents' older versions;
+    boundary: ARN of a policy that bounds the roles."""
 
     name: str
     place: pulumi.Input[Place]
-    vpc_id: pulumi.Input[str]
+    permissions: Mapping[str, pulumi.Input[str]]
     key_arn: pulumi.Input[str]
     logs: BucketOutputs
     noncurrent_expire_days: int
@@ -139,13 +163,11 @@ class PodIdentity(pulumi.ComponentResource):
             # AWS looks at the issuer when it is told of it
             opts=pulumi.ResourceOptions(parent=self, depends_on=[discovery]),
         )
-        permissions = controller_permissions(args.name, args.place, args.vpc_id)
         self.outputs = PodIdentityOutputs(
             issuer_url=url,
             bucket_id=bucket.id,
             role_arns={
-                each.account: _role(args, each, provider, url, permissions[each.name], child)
-                for each in CONTROLLERS
+                each.account: _role(args, each, provider, url, child) for each in CONTROLLERS
             },
         )
         self.register_outputs({"issuer_url": url})
@@ -191,7 +213,6 @@ def _role(
     controller: Controller,
     provider: aws.iam.OpenIdConnectProvider,
     url: pulumi.Output[str],
-    permissions: pulumi.Output[str],
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Output[str]:
     role = aws.iam.Role(
@@ -205,7 +226,11 @@ def _role(
         opts=opts,
     )
     aws.iam.RolePolicy(
-        controller.name, name=controller.name, role=role.name, policy=permissions, opts=opts
+        controller.name,
+        name=controller.name,
+        role=role.name,
+        policy=args.permissions[controller.name],
+        opts=opts,
     )
     return role.arn
 

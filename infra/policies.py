@@ -13,6 +13,7 @@ from typing import Any
 
 ANY = "*"
 ETCD_PREFIX = "etcd/"  # where snapshots lie in the bucket of backups
+DATABASES_PREFIX = "databases/"  # where dumps of databases do
 Conditions = Mapping[str, Mapping[str, str | Sequence[str]]]
 
 
@@ -105,7 +106,6 @@ def etcd_snapshots(bucket_arn: str, key_arn: str) -> str:
     """Writing and reading snapshots of etcd, never deleting: whoever takes over a control plane
     cannot take the backups with it. Source: "Required permissions for Amazon S3 API operations",
     S3's User Guide; "Using SSE-KMS", the same."""
-    region = key_arn.split(":")[3]
     return document(
         Statement(("s3:PutObject", "s3:GetObject"), (f"{bucket_arn}/{ETCD_PREFIX}*",)),
         Statement(
@@ -113,11 +113,52 @@ def etcd_snapshots(bucket_arn: str, key_arn: str) -> str:
             (bucket_arn,),
             {"StringLike": {"s3:prefix": f"{ETCD_PREFIX}*"}},
         ),
-        Statement(
-            ("kms:Decrypt", "kms:GenerateDataKey"),
-            (key_arn,),
-            {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}},
-        ),
+        _through_s3(key_arn),
+    )
+
+
+def database_backups(bucket_arn: str, key_arn: str) -> str:
+    """Writing dumps of databases: not reading, listing or deleting them. An upload in parts takes
+    Decrypt too. Source: as of `etcd_snapshots`."""
+    return document(
+        Statement(("s3:PutObject",), (f"{bucket_arn}/{DATABASES_PREFIX}*",)),
+        _through_s3(key_arn),
+    )
+
+
+def _through_s3(key_arn: str) -> Statement:
+    region = key_arn.split(":")[3]
+    return Statement(
+        ("kms:Decrypt", "kms:GenerateDataKey"),
+        (key_arn,),
+        {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}},
+    )
+
+
+def external_secrets(place: Place, cluster: str) -> str:
+    """Reading a cluster's secrets, whichever key they are encrypted with. Source: external-secrets,
+    docs/provider/aws-secrets-manager.md, without what only `dataFrom.find` and metadata need."""
+    return document(
+        Statement(("secretsmanager:GetSecretValue",), (secrets_of(place, cluster),)),
+        decrypt_secrets(place, cluster),
+    )
+
+
+def secrets_of(place: Place, cluster: str) -> str:
+    """The ARN of a cluster's secrets in Secrets Manager: `<cluster>/…`."""
+    return place.arn("secretsmanager", f"secret:{cluster}/*")
+
+
+def decrypt_secrets(place: Place, cluster: str) -> Statement:
+    """Decrypting a cluster's secrets and nothing else of their key. Source: "Secret encryption and
+    decryption", Secrets Manager's User Guide: it gives the secret's ARN as encryption context."""
+    return Statement(
+        ("kms:Decrypt",),
+        (place.arn("kms", "key/*"),),
+        {
+            "StringEquals": {"kms:ViaService": f"secretsmanager.{place.region}.amazonaws.com"},
+            "StringLike": {"kms:EncryptionContext:SecretARN": secrets_of(place, cluster)},
+        },
     )
 
 

@@ -1,9 +1,10 @@
 """The port matrix: who may reach whom, and why. `Security` makes groups of it.
 
 Sources: Kubernetes' "Ports and Protocols" reference; Calico's "System requirements" (VXLAN);
-kube-proxy's NodePort range. Left out, because nothing of ours listens there for another machine:
-10257 and 10259 (kubeadm binds both to the loopback), 5473 (Calico's manifest for up to 50 nodes
-runs no Typha), 9443 (the API server reaches webhooks' pods through the pod network).
+kube-proxy's NodePort range; the node exporter's README. Left out, because nothing of ours listens
+there for another machine: 10257 and 10259 (kubeadm binds both to the loopback), 5473 (Calico's
+manifest for up to 50 nodes runs no Typha), 9443 (the API server reaches webhooks' pods through the
+pod network).
 """
 
 from __future__ import annotations
@@ -40,13 +41,15 @@ class Rule:
 class MatrixArgs:
     """argocd_node_port, ingress_node_port: where load balancers find both on the nodes.
     public: whether there is a public load balancer. control_planes: how many there are. bastion:
-    whether private nodes are reached through one, or else by whoever reaches the VPC."""
+    whether private nodes are reached through one, or else by whoever reaches the VPC. addons:
+    whether metrics-server and Prometheus run, on whichever node."""
 
     argocd_node_port: int
     ingress_node_port: int
     public: bool
     control_planes: int
     bastion: bool
+    addons: bool
 
 
 def matrix(args: MatrixArgs) -> tuple[Rule, ...]:
@@ -56,9 +59,15 @@ def matrix(args: MatrixArgs) -> tuple[Rule, ...]:
         _tcp(CONTROL_PLANE, OPERATOR, 6443, "Kubernetes API for operators"),
         _tcp(CONTROL_PLANE, OPERATOR, args.argocd_node_port, "Argo CD for operators"),
         _tcp(CONTROL_PLANE, NODE, 6443, "Kubernetes API"),
-        _tcp(NODE, CONTROL_PLANE, 10250, "kubelet: logs, exec, metrics"),
         Rule(NODE, NODE, "udp", 4789, 4789, "pod network (VXLAN)"),
     ]
+    if args.addons:
+        rules += [
+            _tcp(NODE, NODE, 10250, "kubelet: logs, exec, metrics"),
+            _tcp(NODE, NODE, 9100, "metrics of the node exporter"),
+        ]
+    else:
+        rules.append(_tcp(NODE, CONTROL_PLANE, 10250, "kubelet: logs, exec"))
     if args.public:
         rules += [
             _tcp(LOAD_BALANCER, WORLD, 80, "HTTP, only to be redirected to HTTPS"),

@@ -58,7 +58,7 @@ def leftovers(chosen: argparse.Namespace) -> int:
     if chosen.json:
         print(json.dumps({**asdict(place), "leftovers": [asdict(f) for f in found]}, indent=2))
     elif found:
-        print(*(f"{each}\n    {each.remove}" for each in found), sep="\n")
+        print(*(each.as_text() for each in found), sep="\n")
     else:
         print(f"nothing of the cluster {place.cluster} is left in {place.region}")
     return 1 if found else 0

@@ -32,19 +32,35 @@ class Kubectl:
     def get(self, *what: str) -> list[Object]:
         """`kubectl get WHAT`'s objects. Nothing if the cluster has no such type, or lacks one of
         several. Raises OperationsError if it does not answer."""
-        asked = [f"--kubeconfig={self.kubeconfig}", "--request-timeout=10s", "get", *what]
-        command = [*self.command, *asked, "-o", "json"]
-        try:
-            done = subprocess.run(
-                command, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True
-            )
-        except FileNotFoundError:
-            raise OperationsError(f"{command[0]} is not on PATH; install it") from None
+        done = self._run("get", *what, "-o", "json")
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace")
             if _NO_SUCH_TYPE in said:
                 return []
-            reason = " ".join(said.split()) or "no answer"
-            raise OperationsError(f"the cluster does not answer ({reason})")
+            raise OperationsError(f"the cluster does not answer ({_reason(said)})")
         items: list[Object] = json.loads(done.stdout)["items"]
         return items
+
+    def delete(self, *what: str) -> None:
+        """`kubectl delete WHAT`, not waiting until it is gone; what is gone already is well.
+        Raises OperationsError if the cluster refuses, or does not answer."""
+        done = self._run("delete", *what, "--ignore-not-found", "--wait=false")
+        if done.returncode != 0:
+            reason = _reason(done.stderr.decode(errors="replace"))
+            raise OperationsError(f"`kubectl delete {' '.join(what)}` failed ({reason})")
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        asked = [f"--kubeconfig={self.kubeconfig}", "--request-timeout=10s", *arguments]
+        try:
+            return subprocess.run(
+                [*self.command, *asked],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+            )
+        except FileNotFoundError:
+            raise OperationsError(f"{self.command[0]} is not on PATH; install it") from None
+
+
+def _reason(said: str) -> str:
+    return " ".join(said.split()) or "no answer"

@@ -23,6 +23,8 @@ _OLD = "KubernetesCluster"
 _OWNED = "kubernetes.io/cluster/"
 _CSI = "ebs.csi.aws.com/cluster"  # "true": says that a cluster made it, not which
 _PROGRAM = ("ManagedBy", "pulumi")  # infra/provider.py gives it to all that the program makes
+# AWS deletes no subnet or VPC while one of these is in it, or none of the groups that one names
+_HOLDS_VPC = ("load balancer", "security group", "security group rule", "network interface")
 _MOST_TAGGED = 20  # load balancers and target groups that one describe_tags takes
 
 
@@ -36,8 +38,17 @@ class Leftover:
     why: str
     remove: str
 
+    @property
+    def holds_vpc(self) -> bool:
+        """Whether the VPC cannot be deleted before it."""
+        return self.kind in _HOLDS_VPC
+
     def __str__(self) -> str:
         return f"{self.kind} {self.id} ({self.why})"
+
+    def as_text(self) -> str:
+        """A line for it, and one for what removes it."""
+        return f"{self}\n    {self.remove}"
 
 
 def find(connect: Connect, cluster: str, region: str) -> list[Leftover]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from operations.cluster import ARGOCD, Kubectl, Object
 
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
-_TRACKED = "argocd.argoproj.io/tracking-id"
+TRACKED = "argocd.argoproj.io/tracking-id"
 _EBS = "ebs.csi.aws.com"
 _NAME = "app.kubernetes.io/name"
 _CONTROLLERS = ("argocd-application-controller", "argocd-applicationset-controller")
@@ -96,7 +96,7 @@ def _left(made: Sequence[Object]) -> Iterator[str]:
                     f"then `kubectl patch pv {_name(item)} "
                     '-p \'{"spec": {"persistentVolumeReclaimPolicy": "Delete"}}\'`'
                 )
-        elif _TRACKED not in item["metadata"].get("annotations", {}):
+        elif TRACKED not in item["metadata"].get("annotations", {}):
             place = item["metadata"]["namespace"]
             yield (
                 f"{_named(item)} is no Application's, so its load balancer stays; "

@@ -37,6 +37,8 @@ def _problems(settings: Settings) -> Iterator[str]:
     }
     if cluster.image_mirror:
         wanted["cluster.image_mirror"] = f"{cluster.image_mirror}/v2/"
+    if gitops.addons and gitops.chart_mirror:
+        wanted["gitops.chart_mirror"] = f"{gitops.chart_mirror}/index.yaml"
     for key, url in wanted.items():
         try:
             urllib.request.urlopen(url, timeout=10).close()

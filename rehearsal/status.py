@@ -13,22 +13,23 @@ from operations.watch import watch as watching
 from rehearsal.errors import RehearsalError
 from rehearsal.namespace import operator_command, operator_environment
 
-__all__ = ["Status", "read", "watch"]
+__all__ = ["Status", "cluster", "read", "watch"]
 
 
 def read(kubectl: Path, kubeconfig: Path) -> Status:
     """Asks the cluster. Raises RehearsalError if it does not answer."""
     try:
-        return status.read(_cluster(kubectl, kubeconfig))
+        return status.read(cluster(kubectl, kubeconfig))
     except OperationsError as error:
         raise RehearsalError(f"{error}; run `make up`") from None
 
 
 def watch(kubectl: Path, kubeconfig: Path, as_json: bool) -> int:
     """Shows it until Ctrl-C; returns the exit code of what was found last."""
-    cluster = _cluster(kubectl, kubeconfig)
-    return watching(lambda: status.read(cluster), sys.stdout, as_json)
+    asked = cluster(kubectl, kubeconfig)
+    return watching(lambda: status.read(asked), sys.stdout, as_json)
 
 
-def _cluster(kubectl: Path, kubeconfig: Path) -> Kubectl:
+def cluster(kubectl: Path, kubeconfig: Path) -> Kubectl:
+    """The cluster, as the operator asks it. kubectl: the program; kubeconfig: the cluster's."""
     return Kubectl(kubeconfig, operator_command([str(kubectl)]), operator_environment())

@@ -29,7 +29,7 @@ from rehearsal.paths import Paths
 _FORMAT = "2"  # raised when the way of building changes
 _REPORT_EVERY_S = 20.0
 _LOCK_RETRY_S = 0.5
-_REQUIRED, _KNOWN = {"version", "binaries", "why"}, {"ldflags", "ask", "copied"}
+_REQUIRED, _KNOWN = {"version", "binaries", "why"}, {"ldflags", "tags", "ask", "copied"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Tool:
     binaries: Mapping[str, str]
     why: str
     ldflags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     ask: tuple[str, ...] = ()
     copied: bool = False
 
@@ -51,6 +52,8 @@ class Tool:
         digest = hashlib.sha256(
             json.dumps([_FORMAT, [*self.binaries.items()], self.ldflags]).encode()
         )
+        if self.tags:
+            digest.update(json.dumps(self.tags).encode())
         for file in sorted(self.folder.rglob("*")):
             if file.suffix in {".go", ".mod", ".sum"} and not file.name.endswith("_test.go"):
                 content = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -91,6 +94,7 @@ def _tool(file: Path, name: str, entry: dict[str, Any]) -> Tool:
         binaries=entry["binaries"],
         why=entry["why"],
         ldflags=tuple(entry.get("ldflags", ())),
+        tags=tuple(entry.get("tags", ())),
         ask=tuple(entry.get("ask", ())),
         copied=entry.get("copied", False),
     )
@@ -147,11 +151,14 @@ class Toolchain:
             if self._child is not None:
                 _end(self._child)
 
-    def module_directory(self, name: str) -> Path:
-        """The source of the module that a tool's first binary comes from, fetched if need be."""
+    def module_directory(self, name: str, package: str = "") -> Path:
+        """The source of the module that a tool's first binary comes from, fetched if need be.
+
+        package: another one that the tool is built of, where the binary is a program of ours.
+        """
         (tool,) = self._named([name])
         _check_go([tool])
-        package = next(iter(tool.binaries.values()))
+        package = package or next(iter(tool.binaries.values()))
         done = subprocess.run(
             ["go", "list", "-find", "-f", "{{.Module.Dir}}", package],
             cwd=tool.folder,
@@ -229,7 +236,8 @@ class Toolchain:
                 what = f"{tool.name} {tool.version} ({name}, {number} of {len(tool.binaries)})"
                 self._report(f"building {what}")
                 flags = " ".join(["-s", "-w", *tool.ldflags])
-                command = ["build", "-v", "-trimpath", "-ldflags", flags]
+                command = ["build", "-v", "-trimpath", "-tags", ",".join(tool.tags)]
+                command += ["-ldflags", flags]
                 command += ["-o", str(whole / "bin" / name), package]
                 if self._go(command, tool.folder, work, log, what) != 0:
                     raise RehearsalError(

@@ -23,7 +23,7 @@ from rehearsal.hosts.base import USER, build_base
 from rehearsal.hosts.host import remove_all
 from rehearsal.hosts.machine import raise_limits, restore_limits
 from rehearsal.images.build import build_images
-from rehearsal.mirrors import git
+from rehearsal.mirrors import addon_charts, git
 from rehearsal.mirrors.apt import build_packages
 from rehearsal.mirrors.charts import build_charts
 from rehearsal.namespace import OPERATOR, daemon_command, exists, inside
@@ -83,7 +83,10 @@ class World:
         build_images(self.paths, self.binaries, self.report)
         build_packages(self.paths, self.binaries, self.report)
         module = toolchain.module_directory("argocd")
-        build_charts(self.paths, module, self.report, helm=self.binaries["helm"])
+        helm = self.binaries["helm"]
+        build_charts(self.paths, module, self.report, helm=helm)
+        folders = addon_charts.sources(toolchain)
+        addon_charts.build_addon_charts(self.paths, folders, self.report, helm=helm)
 
     def start(self) -> None:
         """Network, cloud, mirrors, names, hosts, volumes; what runs already is left alone."""

@@ -18,6 +18,7 @@ from settings.ssh_keys import mismatch
 
 Refusal = tuple[Key, str]
 _LONGEST_NAME = 18
+_PHASES = ("1", "2", "3")  # in which gitops/tree syncs the APIs
 
 
 def check(sections: Mapping[str, Any], project: Path) -> Iterator[Refusal]:
@@ -39,7 +40,9 @@ def check(sections: Mapping[str, Any], project: Path) -> Iterator[Refusal]:
     yield from _pods(sections)
     if network and cluster:
         yield from _ranges(network, cluster)
-    yield from _nodes(sections.get("nodes", sections.get("valid nodes", ())), network)
+    nodes = sections.get("nodes", sections.get("valid nodes", ()))
+    yield from _nodes(nodes, network)
+    yield from _domains(nodes)
     if "nodes" in sections:
         yield from _roles(sections["nodes"])
         if access:
@@ -131,6 +134,22 @@ def _nodes(nodes: Sequence[Node], network: Network | None) -> Iterator[Refusal]:
         if network and node.zone not in network.zones:
             zones = ", ".join(network.zones)
             yield ("nodes", node.name, "zone"), f"{node.zone} has no subnet; network.zones: {zones}"
+
+
+def _domains(nodes: Sequence[Node]) -> Iterator[Refusal]:
+    """Labels of API nodes: which domain's API runs there, and in which phase it is synced."""
+    first: dict[str, Node] = {}
+    for node in (node for node in nodes if node.role is Role.API):
+        domain, phase = node.labels.get("domain"), node.labels.get("phase")
+        key = ("nodes", node.name, "labels")
+        if phase is not None and phase not in _PHASES:
+            yield (*key, "phase"), f'{phase!r} is no phase; label it as "1", "2" or "3"'
+        elif domain is not None and phase is None:
+            yield key, f'domain {domain} has no phase; add phase: "1", "2" or "3"'
+        elif domain is not None and first.setdefault(domain, node).labels["phase"] != phase:
+            other = first[domain]
+            reason = f"{phase}, but {other.labels['phase']} on {other.name}"
+            yield (*key, "phase"), f"{reason}; a domain has one phase, so label both alike"
 
 
 def _roles(nodes: Sequence[Node]) -> Iterator[Refusal]:

@@ -13,13 +13,15 @@ from collections.abc import Sequence
 from bootstrap.names import Names
 from bootstrap.permissions.look import BUCKETS
 from bootstrap.permissions.scope import Scope
-from infra.pod_identity import CONTROLLERS
+from infra.pod_identity import CONTROLLERS, Reach
 from infra.policies import (
     ANY,
     Statement,
+    decrypt_secrets,
     document,
     ecr_pull,
     etcd_snapshots,
+    secrets_of,
     session_manager,
 )
 
@@ -87,16 +89,19 @@ def identity(scope: Scope, names: Names) -> Sequence[Statement]:
 
 def boundary(scope: Scope) -> str:
     """The most that a role of the environment can ever do: what infra/policies.py gives to any,
-    in the environment's region, with its own buckets and keys."""
+    in the environment's region, with its own buckets, keys and secrets."""
     place, (backups,) = scope.place, scope.buckets("backups")
+    reach = Reach(place, scope.prefix, "x", backups, place.arn("kms", "key/x"))
     given = (
         ecr_pull(place),
         session_manager(),
-        etcd_snapshots(backups, place.arn("kms", "key/x")),
-        *(each.document(place, scope.prefix, "x") for each in CONTROLLERS),
+        etcd_snapshots(reach.backups_arn, reach.key_arn),
+        *(each.document(reach) for each in CONTROLLERS),
     )
     actions = {action for text in given for action in _actions(text)}
-    by_service: dict[str, list[str]] = {"s3": [], "kms": [], "iam": [], "": []}
+    by_service: dict[str, list[str]] = {
+        service: [] for service in ("s3", "kms", "secretsmanager", "iam", "")
+    }
     for action in sorted(actions):
         service = action.split(":")[0]
         by_service[service if service in by_service else ""].append(action)
@@ -105,6 +110,8 @@ def boundary(scope: Scope) -> str:
         Statement(by_service[""], (ANY,), scope.in_region()),
         Statement(by_service["s3"], [*buckets, *(f"{each}/*" for each in buckets)]),
         Statement(by_service["kms"], scope.arns("kms", "key/*"), scope.owned),
+        Statement(by_service["secretsmanager"], (secrets_of(place, scope.prefix),)),
+        decrypt_secrets(place, scope.prefix),  # whose keys may be AWS's own, without tags
         Statement(by_service["iam"], scope.global_arns("iam", "role/aws-service-role/*")),
     )
 

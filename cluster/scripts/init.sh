@@ -1,5 +1,6 @@
 # kubeadm init, once. Runs as root on the first control-plane node; may be run again.
-# In: stdin: kubeadm's configuration.
+# In: NODE_NAME ADDRESS APPROVE_SCRIPT (base64)
+#     stdin: kubeadm's configuration.
 # Out: admin.conf (a secret).
 
 say() { echo "$*" >&2; }
@@ -39,4 +40,28 @@ until [ $answers -eq 8 ]; do
   fi
   sleep 1
 done
+
+# Without a serving certificate no container can be entered. A kubelet renews it months before its
+# end, and asks again every 15 minutes.
+serving_certificate "$NODE_NAME" "$ADDRESS"
+base64 -d <<<"$APPROVE_SCRIPT" >/usr/local/sbin/groundwork-approve
+chmod 0755 /usr/local/sbin/groundwork-approve
+cat >/etc/systemd/system/groundwork-approve.service <<'UNIT'
+[Unit]
+Description=Approve renewals of the kubelets' serving certificates
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/groundwork-approve
+UNIT
+cat >/etc/systemd/system/groundwork-approve.timer <<'UNIT'
+[Unit]
+Description=Approve renewals of the kubelets' serving certificates
+[Timer]
+OnActiveSec=5min
+OnUnitActiveSec=5min
+[Install]
+WantedBy=timers.target
+UNIT
+systemctl daemon-reload
+systemctl enable -q --now groundwork-approve.timer
 cat "$KUBECONFIG"

@@ -88,6 +88,8 @@ fi
 # kubeadm join returns before the Node object exists
 wait_for 300 "its Node object exists" kubectl get node "$NODE_NAME"
 
+serving_certificate "$NODE_NAME" "$ADDRESS"
+
 # What an earlier run set and this one does not is removed: it is noted on the Node itself.
 before=$(kubectl get node "$NODE_NAME" -o jsonpath='{.metadata.annotations.groundwork/applied}')
 remove_labels=() remove_taints=()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rehearsal.errors import RehearsalError
-from rehearsal.images import databases
+from rehearsal.images import addons, databases
 from rehearsal.images.debian import DebianFiles
 from rehearsal.images.oci import Directory, Entry, File, Image, Link, layer
 from rehearsal.images.parts import TMP, account, scripts
@@ -41,6 +41,7 @@ NEEDED = {
     "argocd": ("argocd", "helm", "kustomize"),
     "services": ("service",),
     "databases": (),
+    "addons": addons.NEEDED,
 }
 GROUPS = tuple(NEEDED)
 
@@ -80,6 +81,8 @@ def images(group: str, binaries: Binaries, debian: Callable[[], DebianFiles]) ->
             return (_argocd(binaries, debian()), _redis(debian()))
         case "databases":
             return databases.images(debian())
+        case "addons":
+            return addons.images(binaries)
         case _:
             return tuple(_service(*each, binaries) for each in _SERVICE_BUILDS)
 
@@ -99,6 +102,7 @@ def references() -> frozenset[str]:
             BUSYBOX,
             REDIS,
             *databases.REFERENCES,
+            *addons.REFERENCES,
         }
     )
 

@@ -51,11 +51,11 @@ def build_charts(
         shutil.rmtree(new, ignore_errors=True)
         repository = new / "repository"
         write_chart(new / NAME, manifests, version)
-        _helm(program, new, "package", str(new / NAME), "--destination", str(repository))
+        run_helm(program, new, "package", str(new / NAME), "--destination", str(repository))
         for other in paths.charts.glob("*.tgz"):
             if other.name != archive:
                 shutil.copy2(other, repository)
-        _helm(program, new, "repo", "index", str(repository))
+        run_helm(program, new, "repo", "index", str(repository))
         # The stamp goes first and comes last: between, the repository is not up to date.
         (paths.charts / _INPUTS).unlink(missing_ok=True)
         for name in (archive, "index.yaml"):
@@ -119,8 +119,8 @@ def _up_to_date(charts: Path, archive: str, inputs: str) -> bool:
     return there and stamp.is_file() and stamp.read_text() == inputs
 
 
-def _helm(program: Path, home: Path, *arguments: str) -> None:
-    """Runs helm with none of the user's settings."""
+def run_helm(program: Path, home: Path, *arguments: str) -> None:
+    """Runs helm with none of the user's settings. home: for what it writes."""
     environment = {f"HELM_{kind}_HOME": f"{home}/helm" for kind in ("CACHE", "CONFIG", "DATA")}
     done = subprocess.run(
         [str(program), *arguments], env=environment, capture_output=True, text=True

@@ -9,7 +9,7 @@ import pytest
 from bootstrap.names import AUDIENCE, ISSUER
 from bootstrap.permissions.resources import deploy_trust, preview_trust
 from infra import policies
-from infra.pod_identity import CONTROLLERS
+from infra.pod_identity import CONTROLLERS, Reach
 from tests.bootstrap.roles import ACCOUNT, KEY, NAMES, PROD, REGION, Documents
 from tests.bootstrap.simulator import Request, allowed, assumable
 
@@ -51,12 +51,13 @@ def test_a_role_is_for_some_jobs_of_one_repository(
 
 def test_the_boundary_leaves_roles_all_that_the_program_gives_them() -> None:
     place = policies.Place(REGION, ACCOUNT)
-    backups = f"arn:aws:s3:::prod-backups-{ACCOUNT}"
+    backups, key = f"arn:aws:s3:::prod-backups-{ACCOUNT}", place.arn("kms", "key/1")
+    reach = Reach(place, "prod", "vpc-1", backups, key)
     given = [
         policies.ecr_pull(place),
         policies.session_manager(),
-        policies.etcd_snapshots(backups, place.arn("kms", "key/1")),
-        *(each.document(place, "prod", "vpc-1") for each in CONTROLLERS),
+        policies.etcd_snapshots(backups, key),
+        *(each.document(reach) for each in CONTROLLERS),
     ]
     boundary = Documents(PROD).boundary
     context = {
@@ -75,6 +76,20 @@ def test_the_boundary_leaves_roles_all_that_the_program_gives_them() -> None:
     assert len(actions) > 80
 
 
+SECRETS = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret"
+BY_SECRETS_MANAGER = {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
+
+
+def decrypting(secret: str) -> Request:
+    """With a key that has no tags, such as AWS's own."""
+    context = {**BY_SECRETS_MANAGER, "kms:EncryptionContext:SecretARN": f"{SECRETS}:{secret}"}
+    return Request("kms:Decrypt", KEY, context)
+
+
+def test_secrets_may_be_encrypted_with_a_key_of_aws() -> None:
+    assert allowed([Documents(PROD).boundary], decrypting("prod/databases/redis-AbCdEf"))
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -83,6 +98,10 @@ def test_the_boundary_leaves_roles_all_that_the_program_gives_them() -> None:
         Request("s3:GetObject", f"arn:aws:s3:::{NAMES.state_bucket}/.pulumi/stacks/a"),
         Request("s3:GetObject", f"arn:aws:s3:::staging-backups-{ACCOUNT}/etcd/1"),
         Request("kms:Decrypt", KEY, {"aws:ResourceTag/Project": "groundwork"}),
+        Request("kms:Decrypt", KEY, BY_SECRETS_MANAGER),
+        decrypting("staging/databases/redis-AbCdEf"),
+        Request("secretsmanager:GetSecretValue", f"{SECRETS}:staging/databases/redis-AbCdEf"),
+        Request("secretsmanager:PutSecretValue", f"{SECRETS}:prod/databases/redis-AbCdEf"),
         Request("ec2:RunInstances", "*", {"aws:RequestedRegion": REGION}),
         Request("ec2:DeleteVolume", "*", {"aws:RequestedRegion": "eu-west-1"}),
     ],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -49,7 +51,7 @@ def rendered(settings: Settings) -> dict[str, str]:
     return {
         "prepare": render.prepare(worker.name, settings.cluster, "admin", "ssh-ed25519 AAAA"),
         "join-key": render.as_root("join-key"),
-        "init": render.as_root("init"),
+        "init": render.init(master, "10.0.0.4"),
         "cni": render.as_root("cni", MANIFEST_URL="http://x/y", NODE_NAME=master.name),
         "labels": render.as_root("labels", NODE_NAME=master.name, LABELS="a=b"),
         "jwks": render.as_root("jwks"),
@@ -69,7 +71,7 @@ def further_control_plane() -> dict[str, str]:
 def test_every_script_is_rendered_by_a_test(settings: Settings) -> None:
     assert {path.stem for path in SCRIPTS.glob("*.sh")} == {
         *rendered(settings),
-        *("join", "etcd"),  # run on the nodes by the first, by member and leave the second
+        *("join", "approve", "etcd", "serving"),  # put on nodes, and what others call
     }
 
 
@@ -176,6 +178,62 @@ def test_a_member_that_is_gone_is_taken_out_of_etcd(arguments: str, removed: lis
         ["bash", "-c", f"exec 3>&1; {script}"], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == removed
+
+
+SIGNED = """\
+case "$1 $2" in
+"get nodes") cat "$REQUESTS/nodes" ;;
+"get csr") if [ "$3" = --field-selector ]; then set -- . . asked; fi; cat "$REQUESTS/$3" ;;
+"certificate approve") echo "$3" >>"$REQUESTS/approved" ;;
+esac
+"""
+SERVED = """\
+[ "$1" = s_client ] || exec "$OPENSSL" "$@"
+[ "$*" = "s_client -connect 10.0.0.9:10250 -verify_ip 10.0.0.9 -verify_return_error -CAfile \
+/etc/kubernetes/pki/ca.crt" ] && [ -e "$REQUESTS/approved" ]
+"""
+
+
+def test_a_kubelet_gets_a_certificate_for_its_own_name_and_address_alone(tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    assert openssl
+    asked = {
+        "another-address": "DNS:k8s-a,IP:10.0.0.8",
+        "another-name": "DNS:k8s-b,IP:10.0.0.9",
+        "too-much": "DNS:k8s-a,DNS:api.x,IP:10.0.0.9",
+        "own": "DNS:k8s-a,IP:10.0.0.9",
+    }
+    for name, names in asked.items():
+        key = ["-newkey", "rsa:2048", "-nodes", "-keyout", "/dev/null"]
+        subject = ["-subj", "/O=system:nodes/CN=system:node:k8s-a", "-addext"]
+        request = subprocess.run(
+            [openssl, "req", "-new", *key, *subject, f"subjectAltName={names}"],
+            capture_output=True,
+            check=True,
+        ).stdout
+        (tmp_path / name).write_bytes(base64.b64encode(request))
+    (tmp_path / "asked").write_text(" ".join(asked))
+    for program, text in (("kubectl", SIGNED), ("openssl", SERVED)):
+        (tmp_path / program).write_text(f"#!/bin/bash\n{text}")
+        (tmp_path / program).chmod(0o755)
+    script = f"set -euo pipefail\n{(SCRIPTS / 'serving.sh').read_text()}"
+    path = f"{tmp_path}:/usr/bin:/bin"
+    environment = {"PATH": path, "REQUESTS": str(tmp_path), "OPENSSL": openssl}
+    wait = f"{script}serving_certificate k8s-a 10.0.0.9"
+    subprocess.run(["bash", "-c", wait], env=environment, check=True)
+    assert (tmp_path / "approved").read_text().split() == ["own"]
+    (tmp_path / "approved").unlink()
+    renewal = f"{script}\n{(SCRIPTS / 'approve.sh').read_text()}"
+    (tmp_path / "nodes").write_text("k8s-a 10.0.0.9\n")
+    done = subprocess.run(
+        ["bash", "-c", renewal], env=environment, capture_output=True, text=True, check=True
+    )
+    assert (tmp_path / "approved").read_text().split() == ["own"]
+    assert done.stdout.splitlines() == [
+        f"k8s-a (10.0.0.9): not approved: {name}, for {names.replace('IP:', 'IPAddress:')}"
+        for name, names in asked.items()
+        if name != "own"
+    ]
 
 
 def test_an_etcd_that_does_not_answer_is_an_error() -> None:

@@ -18,7 +18,7 @@ from delivery.errors import Exit
 from tests.delivery.conftest import TOKEN
 from tests.delivery.fake_github import fake_github
 from tests.delivery.recorded import CASES, GOLDEN, set_up
-from tests.delivery.shop import LIMIT_S, OBJECTS, STATE, Done, Runner
+from tests.delivery.shop import LIMIT_S, OBJECTS, REGION, STATE, Done, Runner
 from tests.delivery.test_comment import COMMIT
 from tests.rehearsal.netns import until
 from tests.rehearsal.plugins.project import needs_engine
@@ -254,6 +254,9 @@ def test_an_environment_in_three_stacks_is_made_and_taken_down_in_order(layered:
         "lay-cluster: destroying",
         "lay-infra: destroying",
     ]
+    assert layered.make("leftovers", STACK="lay").out == (
+        f"nothing of the cluster lay is left in {REGION}\n"
+    )
     left = json.loads(layered.pulumi("stack", "ls", "--json"))
     assert {each["name"]: each["resourceCount"] for each in left if each["name"] in stacks} == {
         name: 0 for name in stacks

@@ -23,23 +23,10 @@ HOOK = "argocd.argoproj.io/hook"
 REPOSITORY = "https://git.example/groundwork.git"
 # Of the kinds that the tree has.
 CLUSTER_WIDE = {"Namespace", "StorageClass", "ClusterExternalSecret", "ClusterSecretStore"}
-# What the program tells the tree of what it made.
 _ROLE = "arn:aws:iam::123456789012:role/"
-GIVEN = {
-    "databases": {
-        "values": {
-            "backups": {
-                "bucket": "backups",
-                "region": "ap-northeast-2",
-                "roleArn": f"{_ROLE}database-backups",
-            }
-        }
-    },
-    "addons": {
-        "cluster": {"name": "groundwork", "region": "ap-northeast-2", "vpcId": "vpc-1"},
-        "ingress": {"nodePort": 30080, "host": "api.example.com"},
-        "roleArns": {"kube-system/ebs-csi-controller-sa": f"{_ROLE}ebs-csi"},
-    },
+ROLES = {
+    "databases/database-backups": f"{_ROLE}database-backups",
+    "kube-system/ebs-csi-controller-sa": f"{_ROLE}ebs-csi",
 }
 
 Object = dict[str, Any]
@@ -112,7 +99,8 @@ class Renderer:
         settings = settings.model_copy(
             update={"gitops": settings.gitops.model_copy(update={"repo_url": REPOSITORY})}
         )
-        root = render.root_application(settings.gitops, environment, settings.nodes, GIVEN)
+        given = render.given(settings, "vpc-1", "backups", ROLES)
+        root = render.root_application(settings.gitops, environment, settings.nodes, given)
         children = self._render(root["source"], "root", render.NAMESPACE)
         parts: dict[str, Part] = {}
         for child in children:

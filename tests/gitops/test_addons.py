@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from infra.pod_identity import CONTROLLERS
-from infra.policies import cluster_tag
+from infra.policies import Place, cluster_tag, secrets_of
 from rehearsal.addons import not_rehearsed
+from rehearsal.images import addons as images
 from tests.conftest import CHECKOUT, ToolFinder
 from tests.gitops.rendering import TREE, Object, output
 
@@ -21,10 +22,7 @@ ENVIRONMENTS: dict[str, Object] = {
     for file in sorted((APPS / "environments").glob("*.yaml"))
 }
 NAMES = {addon["name"] for addon in TABLE}
-ACCOUNTS = {
-    *(f"{each.namespace}/{each.service_account}" for each in CONTROLLERS),
-    "external-secrets/external-secrets",
-}
+ACCOUNTS = {each.account for each in CONTROLLERS}
 ARNS = {
     account: f"arn:aws:iam::123456789012:role/{account.split('/')[1]}"
     for account in ACCOUNTS
@@ -210,10 +208,44 @@ def test_without_roles_no_pod_has_a_token_for_aws(tool: ToolFinder) -> None:
     assert "aws-token" not in str(applications(tool, roleArns={}))
 
 
+def test_the_store_begins_names_as_the_role_that_reads_it(
+    tool: ToolFinder, prod: dict[str, Object]
+) -> None:
+    given = yaml.safe_dump(values(prod["secret-stores"]))
+    made = output(
+        *(tool("helm"), "template", "stores", TREE / "addons/secret-stores", "--values", "-"),
+        stdin=given,
+    )
+    (store,) = (each for each in yaml.safe_load_all(made) if each["kind"] == "ClusterSecretStore")
+    aws = store["spec"]["provider"]["aws"]
+    arn = secrets_of(Place("ap-northeast-2", "123456789012"), "ours")
+    assert aws["service"] == "SecretsManager" and aws["region"] in arn
+    assert arn.split(":secret:")[1] == f"{aws['prefix']}*" == "ours/*"
+
+
 @pytest.mark.parametrize("missing", ["cluster", "ingress", "environment", "repoURL"])
 def test_what_is_not_given_is_refused(tool: ToolFinder, missing: str) -> None:
     with pytest.raises(AssertionError, match=missing):
         applications(tool, **{missing: None})
+
+
+def test_versions_are_those_that_images_are_made_of(prod: dict[str, Object]) -> None:
+    by_name = {addon["name"]: addon for addon in TABLE}
+    assert by_name["cert-manager"]["version"] == f"v{images.CERT_MANAGER_VERSION}"
+    pins = {
+        ("metrics-server", "image.tag"): images.METRICS_SERVER_VERSION,
+        ("kube-prometheus-stack", "prometheus.prometheusSpec.image.tag"): images.PROMETHEUS_VERSION,
+        (
+            "kube-prometheus-stack",
+            "alertmanager.alertmanagerSpec.image.tag",
+        ): images.ALERTMANAGER_VERSION,
+        (
+            "kube-prometheus-stack",
+            "prometheus-node-exporter.image.tag",
+        ): images.NODE_EXPORTER_VERSION,
+    }
+    for (addon, path), version in pins.items():
+        assert at(values(prod[addon]), path) == f"v{version}"
 
 
 def test_pods_of_addons_ask_for_little_memory(tool: ToolFinder) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cluster.render import labels
+from infra.policies import DATABASES_PREFIX
 from rehearsal.images import catalog
 from rehearsal.toolchain import Toolchain
 from settings import Node, Settings, load
@@ -172,7 +173,7 @@ def test_backups_go_to_the_bucket_with_the_service_accounts_role(chart: Chart) -
         assert job["concurrencyPolicy"] == "Forbid"
         assert pod["serviceAccountName"] == "database-backups"
         (upload,) = pod["containers"]
-        assert f"s3://{GIVEN['bucket']}/databases/{name}" in upload["args"]
+        assert f"s3://{GIVEN['bucket']}/{DATABASES_PREFIX}{name}" in upload["args"]
         variables = {variable["name"]: variable.get("value") for variable in upload["env"]}
         assert variables["AWS_ROLE_ARN"] == GIVEN["roleArn"]
         (token,) = (v for v in pod["volumes"] if v["name"] == "aws")

@@ -63,7 +63,7 @@ def test_external_secrets_make_what_is_read(charts: dict[str, Chart]) -> None:
         assert each["apiVersion"] == "external-secrets.io/v1"
         assert each["spec"]["secretStoreRef"]["kind"] == "ClusterSecretStore"
         key = each["spec"]["dataFrom"][0]["extract"]["key"]
-        assert key == f"groundwork/databases/{name.removesuffix('-credentials')}"
+        assert key == f"databases/{name.removesuffix('-credentials')}"
 
 
 SERVER = """#!/bin/sh

@@ -10,7 +10,7 @@ from tests.gitops.evaluator import Endpoint, Evaluator, Object, Outside, Pod, Po
 from tests.gitops.rendering import Tree, containers, pods
 
 DNS, TCP_DNS = Port(53, "UDP"), Port(53)
-HTTP, HTTPS, API_SERVER = Port(8000), Port(443), Port(6443)
+HTTP, WEB, HTTPS, API_SERVER = Port(8000), Port(80), Port(443), Port(6443)
 POSTGRESQL, REDIS, RABBITMQ = Port(5432), Port(6379), Port(5672)
 MANAGEMENT, METRICS = Port(15672), Port(15692)
 
@@ -75,6 +75,7 @@ def allowed(domains: list[str]) -> Iterator[tuple[str, str, Port]]:
         yield name, "coredns", TCP_DNS
     for name in ("postgresql", "redis", "rabbitmq"):
         yield f"{name}-backup", "internet", HTTPS
+        yield f"{name}-backup", "instance metadata", WEB
         yield (
             f"{name}-backup",
             name,
@@ -89,7 +90,7 @@ def denied(domains: list[str]) -> Iterator[tuple[str, str, Port]]:
                 yield one, other, HTTP
                 yield f"{one}-smoke-test", other, HTTP
         yield one, "internet", HTTPS
-        yield one, "instance metadata", Port(80)
+        yield one, "instance metadata", WEB
         yield one, "a node", Port(10250)
         yield one, "a service address", HTTPS
         yield one, "a node", API_SERVER
@@ -112,7 +113,7 @@ def denied(domains: list[str]) -> Iterator[tuple[str, str, Port]]:
         yield "ingress", worker, HTTP
         yield "auth", worker, HTTP
         yield worker, "auth", HTTP
-        yield worker, "internet", Port(80)
+        yield worker, "internet", WEB
         yield worker, "instance metadata", HTTPS
         yield worker, "a service address", HTTPS
         yield worker, "a node", HTTPS
@@ -124,7 +125,9 @@ def denied(domains: list[str]) -> Iterator[tuple[str, str, Port]]:
         yield "grafana", name, port
         yield name, "auth", HTTP
         yield name, "instance metadata", HTTPS
+        yield name, "instance metadata", WEB
         yield name, "a node", API_SERVER
+        yield f"{name}-backup", "a node", WEB
 
 
 def test_what_is_needed_is_allowed(tree: Tree) -> None:
@@ -146,7 +149,9 @@ def test_credentials_are_generated_by_the_api_server(tree: Tree) -> None:
         assert not world.allows("generate-credentials", "a node", Port(10250))
 
 
-@pytest.mark.parametrize("policy", ["default-deny", "domain-isolation", "databases", "dns"])
+@pytest.mark.parametrize(
+    "policy", ["default-deny", "domain-isolation", "databases", "backups", "dns"]
+)
 def test_each_policy_is_needed(prod_tree: Tree, policy: str) -> None:
     """Without it, the table above does not hold: no row is true by accident."""
     world = World(prod_tree)

@@ -108,21 +108,6 @@ def test_the_apis_are_the_domains_of_the_api_nodes(make_project: ProjectMaker) -
     }
 
 
-@pytest.mark.parametrize(
-    ("labels", "reason"),
-    [
-        ({"domain": "shop"}, "k8s-api-shop has no phase"),
-        ({"domain": "auth", "phase": "3"}, "k8s-api-shop has phase 3, others of auth another"),
-    ],
-)
-def test_a_domain_has_one_phase(
-    make_project: ProjectMaker, labels: dict[str, str], reason: str
-) -> None:
-    project = make_project(nodes=[api_node("k8s-api-shop", **labels)])
-    with pytest.raises(ValueError, match=reason):
-        render.apis(load(project, "test").nodes)
-
-
 def test_the_root_application_is_of_the_settings_source(settings: Settings) -> None:
     spec = render.root_application(settings.gitops, "prod", settings.nodes)
     source = spec["source"]

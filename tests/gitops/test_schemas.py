@@ -1,4 +1,4 @@
-"""Everything that is rendered fits the schemas of Kubernetes' and Argo CD's own versions."""
+"""Everything that is rendered fits the schemas of the versions that its kinds come from."""
 
 from __future__ import annotations
 
@@ -9,14 +9,8 @@ import yaml
 
 from gitops import render
 from tests.conftest import ToolFinder
-from tests.gitops import schemas
+from tests.gitops import modules, schemas
 from tests.gitops.rendering import Object, Tree, of_kind
-
-# Kinds of add-ons, whose schemas are not among the pinned tools' sources.
-UNKNOWN = {
-    *("ExternalSecret", "ClusterExternalSecret", "ClusterSecretStore"),
-    *("ServiceMonitor", "PrometheusRule"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +18,10 @@ def kubeconform(
     tool: ToolFinder, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> list[str]:
     folder = tmp_path_factory.mktemp("schemas")
-    schemas.write(folder, request.getfixturevalue("toolchain"))
+    toolchain = request.getfixturevalue("toolchain")
+    schemas.write(folder, toolchain)
+    for spec in modules.kinds(toolchain):
+        schemas.write_crd(folder, spec)
     location = f"{folder}/{schemas.LOCATION}"
     return [str(tool("kubeconform")), "-strict", "-schema-location", location]
 
@@ -49,14 +46,13 @@ def test_everything_fits_kubernetes_and_argo_cds_schemas(
     applications = [
         {"apiVersion": "argoproj.io/v1alpha1", **part.application} for part in tree.parts.values()
     ]
-    known = [each for each in tree.everything if each["kind"] not in UNKNOWN]
-    done = conforms(kubeconform, [*known, *ours, *applications])
+    done = conforms(kubeconform, [*tree.everything, *ours, *applications])
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["Deployment", "Job", "NetworkPolicy", "ResourceQuota", "ApplicationSet"],
+    ["Deployment", "Job", "NetworkPolicy", "ResourceQuota", "ApplicationSet", "ServiceMonitor"],
 )
 def test_a_misspelt_field_does_not_fit(prod_tree: Tree, kubeconform: list[str], kind: str) -> None:
     broken = of_kind(prod_tree.everything, kind)[0]

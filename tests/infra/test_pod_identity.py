@@ -14,6 +14,7 @@ from infra.pod_identity import (
     IssuerKeysArgs,
     PodIdentity,
     PodIdentityArgs,
+    Reach,
     controller_permissions,
 )
 from infra.policies import Place
@@ -31,13 +32,16 @@ def identity() -> None:
     def known(value: str) -> pulumi.Output[str]:
         return pulumi.Output.from_input(value)
 
+    key = PLACE.arn("kms", "key/data")
+    reach = Reach(PLACE, "prod", "vpc-1", "arn:aws:s3:::prod-backups-123456789012", key)
+    permissions = controller_permissions(pulumi.Output.from_input(reach))
     made = PodIdentity(
         "pod-identity",
         PodIdentityArgs(
             name="prod",
             place=PLACE,
-            vpc_id="vpc-1",
-            key_arn="arn:aws:kms:ap-northeast-2:123456789012:key/data",
+            permissions=permissions,
+            key_arn=key,
             logs=BucketOutputs(
                 id=known("logs-id"),
                 arn=known("arn:aws:s3:::logs"),
@@ -51,7 +55,7 @@ def identity() -> None:
     IssuerKeys("issuer-keys", IssuerKeysArgs(made.bucket_id, known(JWKS)), pulumi.ResourceOptions())
     pulumi.export("issuer", made.issuer_url)
     pulumi.export("roles", made.role_arns)
-    pulumi.export("permissions", controller_permissions("prod", PLACE, "vpc-1"))
+    pulumi.export("permissions", permissions)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,8 @@ def test_the_issuers_bucket_is_private_and_one_distribution_reads_it(made: Run) 
     [
         ("ebs-csi", "kube-system:ebs-csi-controller-sa"),
         ("load-balancer-controller", "kube-system:aws-load-balancer-controller"),
+        ("external-secrets", "external-secrets:external-secrets"),
+        ("database-backups", "databases:database-backups"),
     ],
 )
 def test_a_role_is_for_one_service_account_and_audience(

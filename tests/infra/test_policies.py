@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra import policies
-from infra.pod_identity import CONTROLLERS
+from infra.pod_identity import CONTROLLERS, Reach
 from infra.policies import Place, Statement, document
 
 PLACE = Place("ap-northeast-2", "123456789012")
@@ -18,7 +18,8 @@ NODES = {
     "session-manager": policies.session_manager(),
     "etcd": policies.etcd_snapshots(BUCKET, KEY),
 }
-CONTROLLER = {each.name: each.document(PLACE, "prod", "vpc-1") for each in CONTROLLERS}
+REACH = Reach(PLACE, "prod", "vpc-1", BUCKET, KEY)
+CONTROLLER = {each.name: each.document(REACH) for each in CONTROLLERS}
 ALL = NODES | CONTROLLER
 
 # Actions for which AWS knows no resource, beside those that only look ("Service Authorization
@@ -86,6 +87,9 @@ def test_images_are_pulled_and_never_pushed() -> None:
     assert read["Resource"] == ["arn:aws:ecr:ap-northeast-2:123456789012:repository/*"]
 
 
+THROUGH_S3 = {"StringEquals": {"kms:ViaService": "s3.ap-northeast-2.amazonaws.com"}}
+
+
 def test_snapshots_are_written_where_they_belong_and_never_deleted() -> None:
     (write,) = allowing(NODES["etcd"], "s3:PutObject")
     assert write["Resource"] == [f"{BUCKET}/etcd/*"]
@@ -95,11 +99,27 @@ def test_snapshots_are_written_where_they_belong_and_never_deleted() -> None:
         {"StringLike": {"s3:prefix": "etcd/*"}},
     )
     (key,) = allowing(NODES["etcd"], "kms:GenerateDataKey")
-    assert key["Resource"] == [KEY]
-    assert key["Condition"] == {
-        "StringEquals": {"kms:ViaService": "s3.ap-northeast-2.amazonaws.com"}
-    }
+    assert (key["Resource"], key["Condition"]) == ([KEY], THROUGH_S3)
     assert "Delete" not in NODES["etcd"]
+
+
+def test_dumps_of_databases_are_written_where_they_belong_and_never_read() -> None:
+    write, key = statements(CONTROLLER["database-backups"])
+    assert write["Action"] == ["s3:PutObject"]
+    assert write["Resource"] == [f"{BUCKET}/databases/*"]
+    assert key["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert (key["Resource"], key["Condition"]) == ([KEY], THROUGH_S3)
+
+
+def test_secrets_are_those_of_the_cluster_and_only_read() -> None:
+    read, key = statements(CONTROLLER["external-secrets"])
+    secrets = "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:prod/*"
+    assert (read["Action"], read["Resource"]) == (["secretsmanager:GetSecretValue"], [secrets])
+    assert key["Action"] == ["kms:Decrypt"]
+    assert key["Condition"] == {
+        "StringEquals": {"kms:ViaService": "secretsmanager.ap-northeast-2.amazonaws.com"},
+        "StringLike": {"kms:EncryptionContext:SecretARN": secrets},
+    }
 
 
 @pytest.mark.parametrize(

@@ -21,17 +21,23 @@ from infra.ports import (
 )
 
 ARGS = MatrixArgs(
-    argocd_node_port=30443, ingress_node_port=30080, public=False, control_planes=1, bastion=True
+    argocd_node_port=30443,
+    ingress_node_port=30080,
+    public=False,
+    control_planes=1,
+    bastion=True,
+    addons=False,
 )
 PUBLIC, HIGHLY_AVAILABLE = replace(ARGS, public=True), replace(ARGS, control_planes=3)
-ALL, INSIDE = replace(ARGS, public=True, control_planes=3), replace(ARGS, bastion=False)
+MEASURED, INSIDE = replace(ARGS, addons=True), replace(ARGS, bastion=False)
+ALL = replace(ARGS, public=True, control_planes=3, addons=True)
 
 
 def opened(rules: tuple[Rule, ...]) -> set[tuple[str, str, str, int, int]]:
     return {(r.group, r.peer, r.protocol, r.from_port, r.to_port) for r in rules}
 
 
-@pytest.mark.parametrize("args", [ARGS, PUBLIC, HIGHLY_AVAILABLE, ALL, INSIDE])
+@pytest.mark.parametrize("args", [ARGS, PUBLIC, HIGHLY_AVAILABLE, MEASURED, ALL, INSIDE])
 def test_every_rule_is_there_once_well_formed_and_described(args: MatrixArgs) -> None:
     rules = matrix(args)
     assert len({rule.name for rule in rules}) == len(opened(rules)) == len(rules)
@@ -84,6 +90,14 @@ def test_several_control_planes_share_etcd_and_an_endpoint() -> None:
         (API_LOAD_BALANCER, NODE, "tcp", 6443, 6443),
         (CONTROL_PLANE, API_LOAD_BALANCER, "tcp", 6443, 6443),
         (CONTROL_PLANE, CONTROL_PLANE, "tcp", 2379, 2380),
+    }
+
+
+def test_where_metrics_are_read_every_node_may_be_the_reader() -> None:
+    assert opened(matrix(MEASURED)) ^ opened(matrix(ARGS)) == {
+        (NODE, CONTROL_PLANE, "tcp", 10250, 10250),
+        (NODE, NODE, "tcp", 10250, 10250),
+        (NODE, NODE, "tcp", 9100, 9100),
     }
 
 

@@ -16,17 +16,25 @@ _PLURALS = {
     "AppProject": "appprojects.argoproj.io",
     "Ingress": "ingresses",
 }
-# answers `kubectl --kubeconfig=… --request-timeout=… get <types> … -o json` from a file beside it
+# answers `kubectl --kubeconfig=… --request-timeout=… get <types> … -o json` from a file beside it,
+# in which `delete <type> <name> …` marks an object as the API does one that has a finalizer
 _KUBECTL = """#!{python}
 import json, pathlib, sys
 folder = pathlib.Path(__file__).parent
 with (folder / "asked").open("a") as asked:
     print(*sys.argv[1:], file=asked)
 assert sys.argv[1] == f"--kubeconfig={{folder / 'kubeconfig'}}", sys.argv
-assert sys.argv[3] == "get" and sys.argv[-2:] == ["-o", "json"], sys.argv
 if (folder / "error").exists():
     raise SystemExit((folder / "error").read_text())
 objects = json.loads((folder / "objects").read_text())
+if sys.argv[3] == "delete":
+    assert sys.argv[-2:] == ["--ignore-not-found", "--wait=false"], sys.argv
+    for item in objects[sys.argv[4]]:
+        if item["metadata"]["name"] == sys.argv[5]:
+            item["metadata"]["deletionTimestamp"] = "2026-11-21T09:00:00Z"
+    (folder / "objects").write_text(json.dumps(objects))
+    raise SystemExit
+assert sys.argv[3] == "get" and sys.argv[-2:] == ["-o", "json"], sys.argv
 found = []
 for type in sys.argv[4].split(","):
     if type not in objects:

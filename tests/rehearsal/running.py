@@ -54,15 +54,20 @@ class CommandLines:
 
 
 def rehearse(*arguments: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "rehearsal", *arguments],
         cwd=PATHS.checkout,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=2400,
-    )
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=2400)
+        except KeyboardInterrupt:
+            process.wait(100)  # it got the signal too, and ends the engine in order
+            raise
+    done = subprocess.CompletedProcess(process.args, process.returncode, output, errors)
     if check is not None and done.returncode != check:
         pytest.fail(f"rehearsal {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done

@@ -44,7 +44,12 @@ LAYOUT = Layout(
 VPC, SUBNET = IPv4Network("10.9.0.0/16"), IPv4Network("10.9.0.0/24")
 RULES = matrix(
     MatrixArgs(
-        argocd_node_port=30443, ingress_node_port=30080, public=True, control_planes=2, bastion=True
+        argocd_node_port=30443,
+        ingress_node_port=30080,
+        public=True,
+        control_planes=2,
+        bastion=True,
+        addons=True,
     )
 )
 PROTOCOLS = {"tcp": 6, "udp": 17}

@@ -306,7 +306,11 @@ def test_the_rehearsal_of_another_checkout(place: Place, command: str) -> None:
     if command in ("down", "clean"):
         # hides the cgroups, so that nothing could be done to that rehearsal were it not refused
         place.island.do("mount -t tmpfs tmpfs /sys/fs/cgroup")
-    place.island.do("echo /some/where/else >/run/groundwork-rehearsal.owner")
+    place.island.do(
+        "echo /some/where/else >/run/groundwork-rehearsal.owner; ip netns add gw-internet;"
+        "nsenter --net=/run/netns/gw-internet sleep 600 >/dev/null 2>&1 &"
+    )
+    until(lambda: "sleep 600" in place.island.traces())
     place.cache.mkdir()
     (place.cache / "kept").touch()
     refused = place.refuse(command)

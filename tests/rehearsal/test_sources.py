@@ -28,6 +28,7 @@ ASKED = {
     "cluster.cni_manifest": "/files/cni.yaml",
     "cluster.image_mirror": "/v2/",
     "gitops.argocd.chart_repository": "/charts/index.yaml",
+    "gitops.chart_mirror": "/addons/index.yaml",
     "gitops.repo_url": "/repo.git/info/refs?service=git-upload-pack",
 }
 
@@ -49,6 +50,7 @@ class Site:
             },
             "gitops": {
                 "repo_url": f"{self.url}/repo.git",
+                "chart_mirror": f"{self.url}/addons",
                 "argocd": {"chart_repository": f"{self.url}/charts"},
             },
         }

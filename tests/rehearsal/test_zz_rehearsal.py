@@ -19,12 +19,18 @@ from typing import Any
 
 import pytest
 
-from rehearsal import cloud
+from operations.takedown import take_down
+from rehearsal import cloud, status
 from rehearsal.engine import STACK, Engine
 from rehearsal.hosts.host import list_hosts
 from rehearsal.namespace import OPERATOR, inside, operator_command
 from settings import Settings, load
-from tests.rehearsal import scenarios_consumers, scenarios_databases, scenarios_gitops
+from tests.rehearsal import (
+    scenarios_addons,
+    scenarios_consumers,
+    scenarios_databases,
+    scenarios_gitops,
+)
 from tests.rehearsal.gitops_tree import Tree
 from tests.rehearsal.running import (
     PATHS,
@@ -333,6 +339,11 @@ def test_databases(scenario: Callable[[], None]) -> None:
     scenario()
 
 
+@pytest.mark.parametrize("scenario", scenarios_addons.SCENARIOS, ids=lambda s: s.__name__)
+def test_addons(scenario: Callable[[], None]) -> None:
+    scenario()
+
+
 @pytest.mark.parametrize("scenario", scenarios_consumers.SCENARIOS, ids=lambda s: s.__name__)
 def test_other_teams(scenario: Callable[[Path], None], tmp_path: Path) -> None:
     scenario(tmp_path)
@@ -340,6 +351,17 @@ def test_other_teams(scenario: Callable[[Path], None], tmp_path: Path) -> None:
 
 def test_one_control_plane_becomes_three_and_one_again_though_a_host_died() -> None:
     one_becomes_three_and_one_again()
+
+
+def test_the_applications_go_in_the_safe_order_and_take_their_volumes_with_them() -> None:
+    asked = status.cluster(PATHS.tools / "bin" / "kubectl", Engine(PATHS).kubeconfig)
+    assert asked.get("persistentvolumes")
+    said: list[str] = []
+    assert take_down(asked, said.append) == ()
+    assert said
+    assert asked.get("applications.argoproj.io", "--namespace=argocd") == []
+    assert asked.get("persistentvolumes") == []
+    assert "argocd" in {item["metadata"]["name"] for item in asked.get("namespaces")}
 
 
 def test_down_leaves_nothing() -> None:

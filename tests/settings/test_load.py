@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,16 @@ def refusals(project: Path) -> dict[str, str]:
     with pytest.raises(SettingsError) as caught:
         load(project, "test")
     return {problem.key: str(problem) for problem in caught.value.problems}
+
+
+def api_node(**labels: str) -> dict[str, Any]:
+    return {
+        "name": "k8s-api-shop",
+        "role": "api",
+        "instance_type": "t3.small",
+        "zone": "ap-northeast-2a",
+        "labels": labels,
+    }
 
 
 def test_defaults_alone_are_a_whole_environment(make_project: ProjectMaker) -> None:
@@ -149,6 +160,26 @@ def test_lists_other_than_nodes_replace(make_project: ProjectMaker) -> None:
             "network.zones",
             "a load balancer needs two zones",
         ),
+        (
+            {"nodes": [api_node(domain="shop")]},
+            "nodes[k8s-api-shop].labels",
+            "domain shop has no phase",
+        ),
+        (
+            {"nodes": [api_node(domain="auth", phase="3")]},
+            "nodes[k8s-api-shop].labels.phase",
+            "3, but 1 on k8s-api-auth",
+        ),
+        (
+            {"nodes": [api_node(domain="shop", phase="4")]},
+            "nodes[k8s-api-shop].labels.phase",
+            "'4' is no phase",
+        ),
+        (
+            {"nodes": [api_node(domain="shop", phase=""), {"name": "broken"}]},
+            "nodes[k8s-api-shop].labels.phase",
+            "'' is no phase",
+        ),
     ],
 )
 def test_what_is_refused(
@@ -185,6 +216,14 @@ def test_refusals_stand_in_the_order_of_the_file(tmp_path: Path) -> None:
 _TWO_UNKNOWN = """config: {'groundwork:settings': {zebra: 1,
   ape: 2}}
 """
+
+
+def test_phases_are_of_api_nodes_with_a_domain(make_project: ProjectMaker) -> None:
+    other = {**api_node(domain="auth"), "name": "k8s-worker-x", "role": "worker"}
+    spare = {**api_node(), "name": "k8s-api-spare"}
+    second = api_node(domain="auth", phase="1")
+    settings = load(make_project(nodes=[other, spare, second]), "test")
+    assert len(settings.nodes) == 17
 
 
 def test_two_nodes_of_one_name_are_refused(make_project: ProjectMaker) -> None:

@@ -133,6 +133,8 @@ class Sshd:
                     "PasswordAuthentication no",
                     "LogLevel VERBOSE",
                     "UseDNS no",
+                    # without the shell's start files of whoever runs the tests
+                    f"SetEnv HOME={self.folder}",
                 ]
             )
         )
@@ -202,7 +204,7 @@ def alive(pid: int) -> bool:
     """Whether a process runs; one that has ended but is not yet reaped does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it ends just now
         return False
 
 

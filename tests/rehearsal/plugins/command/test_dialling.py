@@ -320,9 +320,9 @@ def test_a_server_that_falls_silent_is_noticed(make_sshd: MakeSshd, tmp_path: Pa
 def test_a_quiet_command_on_a_live_server_is_left_alone(sshd: Sshd, tmp_path: Path) -> None:
     done = tmp_path / "done"
     line = f"until [ -e {done} ]; do sleep 0.05; done; echo done"
-    client = Client(keepalive=0.1)
+    client = Client(keepalive=1)
     running = _in_background(lambda: _run(sshd.connection(), line, client))
     with pytest.raises(TimeoutError):
-        running.result(2)
+        running.result(4)
     done.touch()
     assert running.result(10).stdout == "done\n"

@@ -3,6 +3,7 @@
 
 {{- define "values.secret-stores" -}}
 region: {{ .Values.cluster.region }}
+cluster: {{ .Values.cluster.name }}
 {{- end -}}
 
 {{- define "values.ingress" -}}
