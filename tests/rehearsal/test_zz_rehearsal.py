@@ -357,7 +357,7 @@ def test_the_applications_go_in_the_safe_order_and_take_their_volumes_with_them(
     asked = status.cluster(PATHS.tools / "bin" / "kubectl", Engine(PATHS).kubeconfig)
     assert asked.get("persistentvolumes")
     said: list[str] = []
-    assert take_down(asked, said.append) == ()
+    assert list(take_down(asked, said.append)) == []
     assert said
     assert asked.get("applications.argoproj.io", "--namespace=argocd") == []
     assert asked.get("persistentvolumes") == []
