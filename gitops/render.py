@@ -48,10 +48,12 @@ def chart_values(settings: GitOps) -> dict[str, Any]:
     values: dict[str, Any] = {
         "configs": {
             "cm": {
-                f"resource.customizations.health.argoproj.io_{kind}": _text(f"{file}.lua")
+                f"resource.customizations.health.{kind}": _text(f"{file}.lua")
                 for kind, file in (
-                    ("Application", "health"),
-                    ("ApplicationSet", "applicationset_health"),
+                    ("argoproj.io_Application", "health"),
+                    ("argoproj.io_ApplicationSet", "applicationset_health"),
+                    ("monitoring.coreos.com_Alertmanager", "operated_health"),
+                    ("monitoring.coreos.com_Prometheus", "operated_health"),
                 )
             }
             | {"timeout.reconciliation": "120s"},

@@ -1,4 +1,4 @@
-"""The health rules for Applications and ApplicationSets, judged by Argo CD itself from files."""
+"""The health rules of ours, judged by Argo CD itself from files."""
 
 from __future__ import annotations
 
@@ -223,6 +223,27 @@ def test_the_verdict_on_an_applicationset(
     elements = [{"domain": "a"}, {"domain": "b"}]
     spec = {"generators": [{"list": {"elements": elements}}]}
     assert judge(made("ApplicationSet", spec, status)) == expected
+
+
+def operated(**conditions: str) -> dict[str, Any]:
+    return {"conditions": [{"type": t, "status": s, "message": "m"} for t, s in conditions.items()]}
+
+
+@pytest.mark.parametrize("kind", ["Alertmanager", "Prometheus"])
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (None, "Progressing"),
+        (operated(Available="False", Reconciled="True"), "Progressing"),
+        (operated(Available="True", Reconciled="True"), "Healthy"),
+        (operated(Available="True", Reconciled="False"), "Degraded"),
+    ],
+)
+def test_the_verdict_on_what_the_prometheus_operator_runs(
+    judge: Judge, kind: str, status: dict[str, Any] | None, expected: str
+) -> None:
+    judged = {**made(kind, {}, status), "apiVersion": "monitoring.coreos.com/v1"}
+    assert judge(judged) == expected
 
 
 def test_what_cannot_be_counted_does_not_pass_for_healthy(judge: Judge) -> None:

@@ -167,6 +167,28 @@ def a_broken_commit_stays_out_and_is_told(tree: Tree) -> None:
     assert _pods() == before
 
 
+def a_migration_that_fails_keeps_the_release_back(tree: Tree) -> None:
+    """By a PreSync hook."""
+    before = _pods()
+    with tree.restored(APPLICATION):
+        tree.add_patch(OVERLAY, "Deployment", _environment("SERVICE_VERSION", "v9.9.9"))
+        tree.add_patch(OVERLAY, "Job", _environment("POSTGRESQL_ADDRESS", "nowhere"))
+        tree.push(f"{DOMAIN}: its migration fails")
+        until("status tells of the migration", lambda: "migration" in _reason(), SEEN_S)
+        assert _pods() == before and _answer()["version"] == SERVICE_VERSION
+    assert _pods() == before
+
+
+def a_smoke_test_that_fails_is_told(tree: Tree) -> None:
+    """By a PostSync hook: the release is made, and is not what it says that it is."""
+    with tree.restored(APPLICATION):
+        tree.add_patch(OVERLAY, "Deployment", _environment("SERVICE_VERSION", "v9.9.9"))
+        tree.push(f"{DOMAIN}: it says that it is another version")
+        until("status tells of the smoke test", lambda: "smoke-test" in _reason(), 2 * SEEN_S)
+        assert _answer()["version"] == "v9.9.9" and not whole().well
+    assert _answer()["version"] == SERVICE_VERSION
+
+
 def drift_by_hand_is_healed(tree: Tree) -> None:
     wanted = _image()
     drifted = wanted.replace(f"/{DOMAIN}:", "/info:")
@@ -189,6 +211,18 @@ def a_deleted_object_is_restored(tree: Tree) -> None:
     until("the Service is there again", restored, SEEN_S)
     live(tree.pull(), APPLICATION)
     until("it answers", lambda: _answer()["service"] == DOMAIN)
+
+
+def _environment(name: str, value: str) -> str:
+    """A patch that adds a variable to the container of each pod; there is none before."""
+    path = "/spec/template/spec/containers/0/env"
+    return json.dumps([{"op": "add", "path": path, "value": [{"name": name, "value": value}]}])
+
+
+def _reason() -> str:
+    """Why `make status` says that the API's Application is not well."""
+    found = next(each for each in whole().applications if each.name == APPLICATION)
+    return "" if found.well else found.reason
 
 
 def _created(item: Any) -> str:
@@ -234,6 +268,8 @@ SCENARIOS: tuple[Callable[[Tree], None], ...] = (
     postgresql_gets_other_resources,
     a_new_namespace_comes_and_what_leaves_git_is_pruned,
     a_broken_commit_stays_out_and_is_told,
+    a_migration_that_fails_keeps_the_release_back,
+    a_smoke_test_that_fails_is_told,
     drift_by_hand_is_healed,
     a_deleted_object_is_restored,
 )
