@@ -22,6 +22,7 @@ from rehearsal.errors import RehearsalError
 from rehearsal.hosts.base import USER, build_base
 from rehearsal.hosts.host import remove_all
 from rehearsal.hosts.machine import raise_limits, restore_limits
+from rehearsal.hosts.traces import remove_all_cgroups
 from rehearsal.images.build import build_images
 from rehearsal.mirrors import addon_charts, git
 from rehearsal.mirrors.apt import build_packages
@@ -50,6 +51,7 @@ def clear_abandoned(paths: Paths, report: Report) -> None:
     report(f"removing what is left of the rehearsal of {owner}, which was killed")
     left = replace(paths, checkout=owner, run=owner / paths.run.name)
     World(left, report).stop()
+    remove_all_cgroups()  # its folders may be gone, and these not
 
 
 @dataclass

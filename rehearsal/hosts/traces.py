@@ -41,6 +41,15 @@ def stray_hosts(hosts: Path) -> list[Path]:
     return sorted(strays)
 
 
+def remove_all_cgroups() -> None:
+    """End and remove all in the hosts' cgroups, of whatever checkout; folders may be gone."""
+    hierarchies = tuple(machine_hierarchies())
+    for name in {each.name for h in hierarchies for each in (h.folder / PARENT).glob("i-*")}:
+        cgroups = HostCgroups(name, hierarchies)
+        cgroups.kill()
+        cgroups.remove()
+
+
 def _works_in(pid: str, folder: Path) -> bool:
     try:
         return str(Path(f"/proc/{pid}/cwd").readlink()).removesuffix(" (deleted)") == str(folder)

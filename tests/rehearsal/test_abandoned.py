@@ -33,6 +33,8 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
     monkeypatch.setattr(world, "OWNER", record)
     monkeypatch.setattr(world, "read_owner", lambda: read_owner(record))
     monkeypatch.setattr(world, "Layout", lambda: LAYOUT)
+    # this machine's own hosts may run
+    monkeypatch.setattr(world, "remove_all_cgroups", (tmp_path / "cgroups removed").touch)
     create(LAYOUT)
     yield Paths(checkout=checkout, run=run, cache=tmp_path / "cache")
     destroy(LAYOUT)
@@ -51,6 +53,7 @@ def test_it_is_removed_and_said(other: Paths) -> None:
     assert not other.run.exists()
     assert not exists(LAYOUT.internet)
     assert not exists(LAYOUT.vpc)
+    assert (other.checkout.parent / "cgroups removed").exists()
     clear_abandoned(ours(other), said.append)
     assert len(said) == 1
 
@@ -72,6 +75,7 @@ def test_one_that_runs_is_left_alone(other: Paths) -> None:
     with server(LAYOUT.internet, "127.0.0.1"):
         clear_abandoned(ours(other), pytest.fail)
     assert read_owner(other.checkout.parent / "owner") == other.checkout
+    assert not (other.checkout.parent / "cgroups removed").exists()
     assert other.run.exists()
     assert exists(LAYOUT.internet)
 
