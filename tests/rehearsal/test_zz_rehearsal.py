@@ -26,7 +26,6 @@ from rehearsal.hosts.host import list_hosts
 from rehearsal.namespace import OPERATOR, inside, operator_command
 from settings import Settings, load
 from tests.rehearsal import (
-    scenarios_addons,
     scenarios_consumers,
     scenarios_databases,
     scenarios_gitops,
@@ -336,11 +335,6 @@ def test_a_new_domain_is_one_line_and_its_folders() -> None:
 
 @pytest.mark.parametrize("scenario", scenarios_databases.SCENARIOS, ids=lambda s: s.__name__)
 def test_databases(scenario: Callable[[], None]) -> None:
-    scenario()
-
-
-@pytest.mark.parametrize("scenario", scenarios_addons.SCENARIOS, ids=lambda s: s.__name__)
-def test_addons(scenario: Callable[[], None]) -> None:
     scenario()
 
 
