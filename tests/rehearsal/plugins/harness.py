@@ -15,6 +15,7 @@ import queue
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -78,6 +79,15 @@ class Plugin:
     port: int
     stub: Any
     stderr: list[str] = field(default_factory=list)
+
+    def says(self, text: str) -> bool:
+        """Whether it has written it, or does soon: an answer may overtake what came before."""
+        deadline = time.monotonic() + 30
+        while not any(text in line for line in list(self.stderr)):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
 
     def call(self, method: str, request: Any, timeout: float = 120.0) -> Any:
         """The raw response. Raises PluginError; never waits longer than `timeout` seconds."""
