@@ -50,6 +50,7 @@ def chart_values(settings: GitOps) -> dict[str, Any]:
             "cm": {
                 f"resource.customizations.health.{kind}": _text(f"{file}.lua")
                 for kind, file in (
+                    ("apiextensions.k8s.io_CustomResourceDefinition", "definition_health"),
                     ("argoproj.io_Application", "health"),
                     ("argoproj.io_ApplicationSet", "applicationset_health"),
                     ("monitoring.coreos.com_Alertmanager", "operated_health"),

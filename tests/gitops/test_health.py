@@ -246,6 +246,31 @@ def test_the_verdict_on_what_the_prometheus_operator_runs(
     assert judge(judged) == expected
 
 
+NAMED = {"NamesAccepted": "True"}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({}, "Progressing"),
+        (operated(**NAMED, Established="False"), "Progressing"),
+        (operated(**NAMED, Established="True"), "Healthy"),
+        (operated(NamesAccepted="False", Established="False"), "Degraded"),
+        (operated(**NAMED, Established="True", NonStructuralSchema="True"), "Degraded"),
+    ],
+)
+def test_the_verdict_on_a_kind_that_is_being_defined(
+    judge: Judge, status: dict[str, Any], expected: str
+) -> None:
+    judged = {
+        **made("CustomResourceDefinition", {}, status),
+        "apiVersion": "apiextensions.k8s.io/v1",
+    }
+    assert judge(judged) == expected
+    judged["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert judge(judged) == "Progressing"
+
+
 def test_what_cannot_be_counted_does_not_pass_for_healthy(judge: Judge) -> None:
     spec = {"generators": [{"git": {"directories": [{"path": "*"}]}}]}
     assert judge(made("ApplicationSet", spec, after(application("a")))) == "Unknown"

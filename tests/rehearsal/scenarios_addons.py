@@ -1,7 +1,6 @@
 """What the add-ons do for the platform.
 
-Scenarios for a rehearsal that runs with `gitops.addons: true`; each leaves it as it was. In the
-checkout whose rehearsal it is: `.venv/bin/python -m tests.rehearsal.scenarios_addons`.
+Scenarios for a rehearsal that runs; each leaves it as it was. `SCENARIOS` has them in order.
 """
 
 from __future__ import annotations
@@ -209,14 +208,3 @@ SCENARIOS: tuple[Callable[[], None], ...] = (
     every_alert_is_loaded_and_those_of_the_moment_fire,
     prometheus_keeps_its_data_on_a_volume,
 )
-
-
-def main() -> None:
-    """Runs them all; the first that fails ends it."""
-    for scenario in SCENARIOS:
-        scenario()
-        print(f"ok  {scenario.__name__}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
