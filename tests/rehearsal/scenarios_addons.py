@@ -147,11 +147,17 @@ def prometheus_scrapes_all_its_targets() -> None:
         ]
 
     until("all targets answer", lambda: not down(), _PATIENCE_S)
-    jobs = {s["metric"]["job"]: int(s["value"][1]) for s in query("count by (job) (up)")}
-    assert jobs["node-exporter"] == len(nodes())
-    assert jobs["kubelet"] == 3 * len(nodes())  # its own metrics, containers', probes'
-    assert {"apiserver", "coredns", "application-controller", "cert-manager"} <= set(jobs)
-    assert [job for job in jobs if job.endswith("-api")], "no API is scraped"
+
+    def jobs() -> dict[str, int]:
+        return {s["metric"]["job"]: int(s["value"][1]) for s in query("count by (job) (up)")}
+
+    # The operator looks every three minutes which kubelets there are, and nodes come and go.
+    # Of each there are its own metrics, its containers' and its probes'.
+    until("every node is scraped", lambda: jobs().get("node-exporter") == len(nodes()), _PATIENCE_S)
+    until("every kubelet is", lambda: jobs().get("kubelet") == 3 * len(nodes()), 2 * _PATIENCE_S)
+    found = jobs()
+    assert {"apiserver", "coredns", "application-controller", "cert-manager"} <= set(found)
+    assert [job for job in found if job.endswith("-api")], "no API is scraped"
 
 
 def there_are_metrics_of_nodes_and_argo_cd() -> None:
