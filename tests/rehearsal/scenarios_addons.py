@@ -155,9 +155,11 @@ def prometheus_scrapes_all_its_targets() -> None:
     # Of each there are its own metrics, its containers' and its probes'.
     until("every node is scraped", lambda: jobs().get("node-exporter") == len(nodes()), _PATIENCE_S)
     until("every kubelet is", lambda: jobs().get("kubelet") == 3 * len(nodes()), 2 * _PATIENCE_S)
-    found = jobs()
-    assert {"apiserver", "coredns", "application-controller", "cert-manager"} <= set(found)
-    assert [job for job in found if job.endswith("-api")], "no API is scraped"
+    apis = {
+        f"{name}-api" for name in ("auth", "my", "scan", "character", "location", "info", "chat")
+    }
+    until("every API is", lambda: apis <= set(jobs()), _PATIENCE_S)
+    assert {"apiserver", "coredns", "application-controller", "cert-manager"} <= set(jobs())
 
 
 def there_are_metrics_of_nodes_and_argo_cd() -> None:
