@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from rehearsal.plugins import WAITING
+
 LAYERS = ("infra", "cluster", "gitops")
 _COLOR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 # a failed command's message repeats the whole script; the log has it
@@ -59,6 +61,8 @@ class Progress:
                 message = f"{where}: {text}" if where else text
                 if message not in self.errors:
                     self.errors.append(message)
+            elif (text := _COLOR.sub("", found["message"]).strip()).startswith(WAITING):
+                self.report(f"  {text.removeprefix(WAITING)} …")
         elif found := event.get("policyEvent"):
             if found["enforcementLevel"] == "mandatory":
                 text = _COLOR.sub("", found["message"]).strip().splitlines()[-1]

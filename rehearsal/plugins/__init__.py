@@ -3,3 +3,6 @@
 Each is found by the engine on PATH, by its official name (`rehearsal/plugins/bin/`), and only
 inside the rehearsal's shell.
 """
+
+# How a line on a plugin's stderr begins that says what is waited for; the engine makes it an event.
+WAITING = "progress: "

@@ -59,6 +59,18 @@ def take(progress: Progress, *events: dict[str, Any] | Sequence[dict[str, Any]])
             progress.take(one)
 
 
+def test_what_a_provider_waits_for_is_told_and_nothing_else_of_its_words(
+    progress: Progress, said: list[str]
+) -> None:
+    take(
+        progress,
+        error("<{%reset%}>progress: root: waiting for databases<{%reset%}>\n", severity="info#err"),
+        error("a warning of its own", severity="info#err"),
+    )
+    assert said == ["  root: waiting for databases …"]
+    assert progress.errors == []
+
+
 def test_a_line_for_each_resource_by_layer_and_number(progress: Progress, said: list[str]) -> None:
     take(progress, step(VPC, "create"), step(JOIN, "update"), step(RELEASE, "delete"))
     take(progress, step(JOIN, "create-replacement"), step(VPC, "import"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import Any
 
+from rehearsal.plugins import WAITING
 from rehearsal.plugins.kubernetes.kubectl import Kubectl
 from rehearsal.plugins.kubernetes.readiness import Check
 from rehearsal.plugins.protocol import ProviderError
@@ -29,9 +31,10 @@ def wait(
     timeout: float,
     cancelled: threading.Event,
 ) -> dict[str, Any]:
-    """The object once it is ready. timeout: seconds. Raises NotReady."""
+    """The object once it is ready; stderr, which the engine reads, tells what an Application's sync
+    waits for. timeout: seconds. Raises NotReady."""
     deadline = time.monotonic() + timeout
-    progress = check(live)
+    progress, told = check(live), ""
     while not progress.ready:
         left = deadline - time.monotonic()
         if progress.failed:
@@ -49,6 +52,9 @@ def wait(
                     break
                 live = event.object
                 progress = check(live)
+                if (doing := _operation(live)) not in ("", told):
+                    told = doing
+                    print(f"{WAITING}{live['metadata']['name']}: {told}", file=sys.stderr)
                 if progress.ready or progress.failed:
                     break
             else:
@@ -56,6 +62,12 @@ def wait(
         except ProviderError:
             cancelled.wait(min(_PAUSE_SECONDS, left))
     return live
+
+
+def _operation(live: dict[str, Any]) -> str:
+    """What Argo CD says of the sync that runs; "" if none does."""
+    operation = live.get("status", {}).get("operationState") or {}
+    return str(operation.get("message") or "") if operation.get("phase") == "Running" else ""
 
 
 def _pods(kubectl: Kubectl, live: dict[str, Any]) -> str:
