@@ -54,14 +54,15 @@ class Progress:
         elif found := event.get("resOutputsEvent"):
             self._finished(found["metadata"])
         elif found := event.get("diagnosticEvent"):
+            text = _COLOR.sub("", found["message"]).strip()
             if found["severity"] == "error":
-                text = _SCRIPT.sub(r"\1it\2", _COLOR.sub("", found["message"]).strip())
+                text = _SCRIPT.sub(r"\1it\2", text)
                 urn = found.get("urn") or ""
                 where = "" if urn.endswith(f"::pulumi:pulumi:Stack::{name(urn)}") else name(urn)
                 message = f"{where}: {text}" if where else text
                 if message not in self.errors:
                     self.errors.append(message)
-            elif (text := _COLOR.sub("", found["message"]).strip()).startswith(WAITING):
+            elif text.startswith(WAITING):
                 self.report(f"  {text.removeprefix(WAITING)} …")
         elif found := event.get("policyEvent"):
             if found["enforcementLevel"] == "mandatory":
