@@ -96,11 +96,11 @@ class Renderer:
 
     def tree(self, environment: str, settings: Settings) -> Tree:
         """Every Application of ours, for the environment of that name."""
-        # with the add-ons, also where they are off
-        given = {"repo_url": REPOSITORY, "addons": True}
-        settings = settings.model_copy(update={"gitops": settings.gitops.model_copy(update=given)})
-        made = render.given(settings, "vpc-1", "backups", ROLES)
-        root = render.root_application(settings.gitops, environment, settings.nodes, made)
+        settings = settings.model_copy(
+            update={"gitops": settings.gitops.model_copy(update={"repo_url": REPOSITORY})}
+        )
+        given = render.given(settings, "vpc-1", "backups", ROLES)
+        root = render.root_application(settings.gitops, environment, settings.nodes, given)
         children = self._render(root["source"], "root", render.NAMESPACE)
         parts: dict[str, Part] = {}
         for child in children:

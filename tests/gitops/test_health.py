@@ -225,7 +225,7 @@ def test_the_verdict_on_an_applicationset(
     assert judge(made("ApplicationSet", spec, status)) == expected
 
 
-def operated(**conditions: str) -> dict[str, Any]:
+def conditions_are(**conditions: str) -> dict[str, Any]:
     return {"conditions": [{"type": t, "status": s, "message": "m"} for t, s in conditions.items()]}
 
 
@@ -234,9 +234,9 @@ def operated(**conditions: str) -> dict[str, Any]:
     ("status", "expected"),
     [
         (None, "Progressing"),
-        (operated(Available="False", Reconciled="True"), "Progressing"),
-        (operated(Available="True", Reconciled="True"), "Healthy"),
-        (operated(Available="True", Reconciled="False"), "Degraded"),
+        (conditions_are(Available="False", Reconciled="True"), "Progressing"),
+        (conditions_are(Available="True", Reconciled="True"), "Healthy"),
+        (conditions_are(Available="True", Reconciled="False"), "Degraded"),
     ],
 )
 def test_the_verdict_on_what_the_prometheus_operator_runs(
@@ -253,10 +253,10 @@ NAMED = {"NamesAccepted": "True"}
     ("status", "expected"),
     [
         ({}, "Progressing"),
-        (operated(**NAMED, Established="False"), "Progressing"),
-        (operated(**NAMED, Established="True"), "Healthy"),
-        (operated(NamesAccepted="False", Established="False"), "Degraded"),
-        (operated(**NAMED, Established="True", NonStructuralSchema="True"), "Degraded"),
+        (conditions_are(**NAMED, Established="False"), "Progressing"),
+        (conditions_are(**NAMED, Established="True"), "Healthy"),
+        (conditions_are(NamesAccepted="False", Established="False"), "Degraded"),
+        (conditions_are(**NAMED, Established="True", NonStructuralSchema="True"), "Degraded"),
     ],
 )
 def test_the_verdict_on_a_kind_that_is_being_defined(
