@@ -98,6 +98,18 @@ def kubectl(*arguments: str) -> Any:
     return json.loads(operator("kubectl", *arguments, "-o", "json"))
 
 
+def names(*what: str) -> set[str]:
+    """Of the objects that `kubectl get WHAT` lists."""
+    return {item["metadata"]["name"] for item in kubectl("get", *what)["items"]}
+
+
+def answer(domain: str) -> dict[str, str]:
+    """What an API says of itself, through its Service."""
+    path = f"/api/v1/namespaces/{domain}/services/{domain}-api:80/proxy/"
+    found: dict[str, str] = json.loads(operator("kubectl", "get", "--raw", path))
+    return found
+
+
 def nodes() -> dict[str, Any]:
     return {item["metadata"]["name"]: item for item in kubectl("get", "nodes")["items"]}
 

@@ -16,7 +16,18 @@ import yaml
 from rehearsal.addons import not_rehearsed
 from rehearsal.engine import STACK
 from tests.gitops.monitoring import METRICS, METRICS_FILE, alerts
-from tests.rehearsal.running import PATHS, asked, booted, kubectl, nodes, operator, ssh, until
+from tests.gitops.test_tree import DOMAINS
+from tests.rehearsal.running import (
+    PATHS,
+    asked,
+    booted,
+    kubectl,
+    names,
+    nodes,
+    operator,
+    ssh,
+    until,
+)
 
 _PATIENCE_S = 300
 _PROMETHEUS = (
@@ -61,10 +72,7 @@ def the_enabled_addons_are_there_and_no_other() -> None:
     left_out = {
         line.partition(":")[0] for line in not_rehearsed(PATHS.checkout, STACK, installed=True)
     }
-    found = {
-        item["metadata"]["name"]
-        for item in kubectl("get", "applications.argoproj.io", "-n", "argocd")["items"]
-    }
+    found = names("applications.argoproj.io", "-n", "argocd")
     assert every & found == every - left_out
     assert {"cert-manager", "metrics-server", "kube-prometheus-stack"} <= found
 
@@ -155,19 +163,14 @@ def prometheus_scrapes_all_its_targets() -> None:
     # Of each there are its own metrics, its containers' and its probes'.
     until("every node is scraped", lambda: jobs().get("node-exporter") == len(nodes()), _PATIENCE_S)
     until("every kubelet is", lambda: jobs().get("kubelet") == 3 * len(nodes()), 2 * _PATIENCE_S)
-    apis = {
-        f"{name}-api" for name in ("auth", "my", "scan", "character", "location", "info", "chat")
-    }
+    apis = {f"{domain}-api" for domain in DOMAINS}
     until("every API is", lambda: apis <= set(jobs()), _PATIENCE_S)
     assert {"apiserver", "coredns", "application-controller", "cert-manager"} <= set(jobs())
 
 
 def there_are_metrics_of_nodes_and_argo_cd() -> None:
     assert len(query("instance:node_memory_utilisation:ratio")) == len(nodes())
-    applications = {
-        item["metadata"]["name"]
-        for item in kubectl("get", "applications.argoproj.io", "-n", "argocd")["items"]
-    }
+    applications = names("applications.argoproj.io", "-n", "argocd")
     until(
         "Argo CD tells of every Application",
         lambda: {s["metric"]["name"] for s in query("argocd_app_info")} >= applications,

@@ -11,7 +11,7 @@ from typing import Any
 
 from rehearsal.images.catalog import NEXT_SERVICE_VERSION, SERVICE_VERSION
 from tests.rehearsal.gitops_tree import SEEN_S, Tree, application, follow, live, whole
-from tests.rehearsal.running import kubectl, operator, until
+from tests.rehearsal.running import answer, kubectl, names, operator, until
 from tests.rehearsal.scenarios_databases import DATABASES, execute
 
 DOMAIN = "auth"
@@ -62,19 +62,18 @@ def an_api_gets_another_version_and_git_revert_the_old_one(tree: Tree) -> None:
         assert said.strip() == f"{DOMAIN} is at {NEXT_SERVICE_VERSION} on main: {tree.pull()}"
         live(tree.head(), APPLICATION)
         assert _image().endswith(f"/{DOMAIN}:{NEXT_SERVICE_VERSION}")
-        assert _answer() == {"service": DOMAIN, "version": NEXT_SERVICE_VERSION}
+        assert answer(DOMAIN) == {"service": DOMAIN, "version": NEXT_SERVICE_VERSION}
         live(tree.revert(), APPLICATION)
         assert _image().endswith(f"/{DOMAIN}:{SERVICE_VERSION}")
-        assert _answer() == {"service": DOMAIN, "version": SERVICE_VERSION}
+        assert answer(DOMAIN) == {"service": DOMAIN, "version": SERVICE_VERSION}
 
 
 def target_revision_takes_the_tree_back(tree: Tree) -> None:
     """While the branch goes on; and it is followed again later."""
     with tree.restored(APPLICATION) as before:
-        patch = (
-            f'[{{"op": "add", "path": "/metadata/annotations", "value": {{"{MARK}": "later"}}}}]'
+        tree.add_patch(
+            OVERLAY, "Deployment", _patch("add", "/metadata/annotations", {MARK: "later"})
         )
-        tree.add_patch(OVERLAY, "Deployment", patch)
         later = tree.push(f"{DOMAIN}: later")
         live(later, APPLICATION)
         assert _mark() == "later"
@@ -98,7 +97,7 @@ def two_replicas_become_four(tree: Tree) -> None:
 
     with tree.restored(APPLICATION):
         until("two are ready", lambda: ready() == 2)
-        patch = '[{"op": "replace", "path": "/spec/minReplicas", "value": 4}]'
+        patch = _patch("replace", "/spec/minReplicas", 4)
         tree.add_patch(OVERLAY, "HorizontalPodAutoscaler", patch)
         live(tree.push(f"{DOMAIN}: 4 replicas"), APPLICATION)
         until("four are ready", lambda: ready() == 4)
@@ -140,10 +139,10 @@ def a_new_namespace_comes_and_what_leaves_git_is_pruned(tree: Tree) -> None:
         tree.add_resource(INFRASTRUCTURE, f"{NEW}-data.yaml", manifest)
         live(tree.push(f"namespace {NEW}"), "infrastructure")
         assert kubectl("get", "namespace", NEW)["status"]["phase"] == "Active"
-        assert NEW in _names("configmaps", "-n", DOMAIN)
+        assert NEW in names("configmaps", "-n", DOMAIN)
         operator("kubectl", "create", "configmap", "by-hand", "-n", DOMAIN)
-    assert NEW not in _names("namespaces")
-    left = _names("configmaps", "-n", DOMAIN)
+    assert NEW not in names("namespaces")
+    left = names("configmaps", "-n", DOMAIN)
     assert NEW not in left and {"by-hand", "databases"} <= left
     operator("kubectl", "delete", "configmap", "by-hand", "-n", DOMAIN)
 
@@ -162,7 +161,7 @@ def a_broken_commit_stays_out_and_is_told(tree: Tree) -> None:
         until("status says what is broken", told, SEEN_S)
         others = [each for each in whole().applications if each.name.startswith("ecoeco-api-")]
         assert len(others) == 7 and all(each.well for each in others if each.name != APPLICATION)
-        assert _answer() == {"service": DOMAIN, "version": SERVICE_VERSION}
+        assert answer(DOMAIN) == {"service": DOMAIN, "version": SERVICE_VERSION}
         assert _pods() == before
     assert _pods() == before
 
@@ -175,7 +174,7 @@ def a_migration_that_fails_keeps_the_release_back(tree: Tree) -> None:
         tree.add_patch(OVERLAY, "Job", _environment("POSTGRESQL_ADDRESS", "nowhere"))
         tree.push(f"{DOMAIN}: its migration fails")
         until("status tells of the migration", lambda: "migration" in _reason(), SEEN_S)
-        assert _pods() == before and _answer()["version"] == SERVICE_VERSION
+        assert _pods() == before and answer(DOMAIN)["version"] == SERVICE_VERSION
     assert _pods() == before
 
 
@@ -185,8 +184,8 @@ def a_smoke_test_that_fails_is_told(tree: Tree) -> None:
         tree.add_patch(OVERLAY, "Deployment", _environment("SERVICE_VERSION", "v9.9.9"))
         tree.push(f"{DOMAIN}: it says that it is another version")
         until("status tells of the smoke test", lambda: "smoke-test" in _reason(), 2 * SEEN_S)
-        assert _answer()["version"] == "v9.9.9" and not whole().well
-    assert _answer()["version"] == SERVICE_VERSION
+        assert answer(DOMAIN)["version"] == "v9.9.9" and not whole().well
+    assert answer(DOMAIN)["version"] == SERVICE_VERSION
 
 
 def drift_by_hand_is_healed(tree: Tree) -> None:
@@ -196,7 +195,7 @@ def drift_by_hand_is_healed(tree: Tree) -> None:
     operator("kubectl", "set", "image", f"deployment/{API}", f"api={drifted}", "-n", DOMAIN)
     until("the image is git's again", lambda: _image() == wanted, SEEN_S)
     live(tree.pull(), APPLICATION)
-    assert _answer() == {"service": DOMAIN, "version": SERVICE_VERSION}
+    assert answer(DOMAIN) == {"service": DOMAIN, "version": SERVICE_VERSION}
 
 
 def a_deleted_object_is_restored(tree: Tree) -> None:
@@ -210,13 +209,18 @@ def a_deleted_object_is_restored(tree: Tree) -> None:
 
     until("the Service is there again", restored, SEEN_S)
     live(tree.pull(), APPLICATION)
-    until("it answers", lambda: _answer()["service"] == DOMAIN)
+    until("it answers", lambda: answer(DOMAIN)["service"] == DOMAIN)
 
 
 def _environment(name: str, value: str) -> str:
     """A patch that adds a variable to the container of each pod; there is none before."""
     path = "/spec/template/spec/containers/0/env"
-    return json.dumps([{"op": "add", "path": path, "value": [{"name": name, "value": value}]}])
+    return _patch("add", path, [{"name": name, "value": value}])
+
+
+def _patch(operation: str, path: str, value: Any) -> str:
+    """A JSON patch of one operation."""
+    return json.dumps([{"op": operation, "path": path, "value": value}])
 
 
 def _reason() -> str:
@@ -242,23 +246,12 @@ def _mark() -> str | None:
     return found
 
 
-def _answer() -> dict[str, str]:
-    """What the API says of itself, through its Service."""
-    path = f"/api/v1/namespaces/{DOMAIN}/services/{API}:80/proxy/"
-    found: dict[str, str] = json.loads(operator("kubectl", "get", "--raw", path))
-    return found
-
-
 def _pods() -> set[str]:
     """Those of the API that are not being deleted, by uid: one that was replaced is another."""
     found = kubectl("get", "pods", "-n", DOMAIN, "-l", "app.kubernetes.io/component=api")["items"]
     return {
         each["metadata"]["uid"] for each in found if "deletionTimestamp" not in each["metadata"]
     }
-
-
-def _names(*what: str) -> set[str]:
-    return {item["metadata"]["name"] for item in kubectl("get", *what)["items"]}
 
 
 SCENARIOS: tuple[Callable[[Tree], None], ...] = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from rehearsal.images.catalog import NEW_SERVICE, SERVICE_VERSION
 from tests.gitops.test_tree import DOMAINS, missing, pattern
 from tests.rehearsal.gitops_tree import Tree, application, whole
-from tests.rehearsal.running import PATHS, kubectl, node_data, nodes, operator, ready, rehearse
+from tests.rehearsal.running import PATHS, answer, kubectl, names, node_data, nodes, ready, rehearse
 
 DOMAIN = NEW_SERVICE
 NODE = f"k8s-api-{DOMAIN}"
@@ -29,17 +28,14 @@ def a_new_domain_is_one_line_and_its_folders() -> None:
             assert ready(nodes()[NODE])
             found = application(f"ecoeco-api-{DOMAIN}")
             assert found["status"]["health"]["status"] == "Healthy"
-            path = f"/api/v1/namespaces/{DOMAIN}/services/{DOMAIN}-api:80/proxy/"
-            answer = json.loads(operator("kubectl", "get", "--raw", path))
-            assert answer == {"service": DOMAIN, "version": SERVICE_VERSION}
+            assert answer(DOMAIN) == {"service": DOMAIN, "version": SERVICE_VERSION}
             pods = kubectl("get", "pods", "-n", DOMAIN)["items"]
             assert {pod["spec"]["nodeName"] for pod in pods} == {NODE}
     finally:
         rehearse("up")
     assert NODE not in nodes()
     assert f"ecoeco-api-{DOMAIN}" not in {each.name for each in whole().applications}
-    namespaces = kubectl("get", "namespaces")["items"]
-    assert DOMAIN not in {each["metadata"]["name"] for each in namespaces}
+    assert DOMAIN not in names("namespaces")
 
 
 @contextmanager
