@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from rehearsal.hosts.cgroups import PARENT, HostCgroups, machine_hierarchies
+from rehearsal.hosts.cgroups import PARENT, Hierarchy, HostCgroups, machine_hierarchies
 
 
 def remove_traces(folder: Path) -> None:
@@ -13,9 +13,7 @@ def remove_traces(folder: Path) -> None:
 
     Idempotent. Its specification is deleted last, so that a host half-deleted is still found.
     """
-    cgroups = HostCgroups(folder.name, tuple(machine_hierarchies()))
-    cgroups.kill()
-    cgroups.remove()
+    _remove_cgroups(folder.name, tuple(machine_hierarchies()))
     delete_folder(folder)
 
 
@@ -45,9 +43,14 @@ def remove_all_cgroups() -> None:
     """End and remove all in the hosts' cgroups, of whatever checkout; folders may be gone."""
     hierarchies = tuple(machine_hierarchies())
     for name in {each.name for h in hierarchies for each in (h.folder / PARENT).glob("i-*")}:
-        cgroups = HostCgroups(name, hierarchies)
-        cgroups.kill()
-        cgroups.remove()
+        _remove_cgroups(name, hierarchies)
+
+
+def _remove_cgroups(name: str, hierarchies: tuple[Hierarchy, ...]) -> None:
+    """End and remove all in the cgroups of the host of that name. Idempotent."""
+    cgroups = HostCgroups(name, hierarchies)
+    cgroups.kill()
+    cgroups.remove()
 
 
 def _works_in(pid: str, folder: Path) -> bool:
